@@ -1,0 +1,1 @@
+"""The pipeline: admit → relate → detect → tell, and what carries it. Everything that touches Kafka, time or disk."""

@@ -1,0 +1,50 @@
+"""The `parcelwatch` command: a list of subcommands, each loaded only when it is called for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "demo": "embedded Kafka, a simulated carrier's day with planted leaks, alerts as they fire",
+    "broker": "run the embedded Kafka broker for things to be pointed at",
+    "topics": "create, check or describe every topic parcelwatch needs",
+    "worker": "run the pipeline: admit, relate, detect",
+    "tell": "deliver alerts to webhook receivers, each at its own pace",
+    "simulate": "write a simulated carrier's days, with planted leaks and the truth beside them",
+    "replay": "send a log file into Kafka at a chosen speed",
+    "backtest": "run the same pipeline over files, without a broker",
+    "reveal": "turn a token back into the id it stands for, with the reason logged",
+    "keys": "make and rotate the keys behind the tokens",
+    "rejected": "list what could not be admitted, and admit it again once mended",
+    "doctor": "everything an on-call engineer asks first: green or red, with the remedy",
+}
+
+
+class LazyCommands(click.Group):
+    """A group that imports a subcommand's module only when that subcommand is used, so `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"streams.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="parcelwatch")
+def main() -> None:
+    """Watch who reads parcel data, and say within a second that it is leaking.
+
+    Settings come from the environment (PARCELWATCH_...) or from the TOML file that PARCELWATCH_CONFIG names; see
+    docs/settings.md. Every command explains itself with --help.
+    """

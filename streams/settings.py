@@ -1,0 +1,142 @@
+"""All settings in one object: environment (PARCELWATCH_...) first, then the TOML file PARCELWATCH_CONFIG names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the text names the field, the value (never a secret) and the remedy."""
+
+
+class Receiver(BaseModel, extra="forbid"):
+    """One webhook receiver: where alerts go, and the secret they are signed with (Standard Webhooks 1.0.0).
+
+    Attributes:
+        url: where to POST.
+        secret: `whsec_` and the base64 of 24 to 64 random bytes.
+        timeout: seconds one attempt may take.
+        give_up_after: seconds after which an undelivered alert is kept but no longer tried (default: one day).
+        allow_private: whether the address may be private or loopback; refused otherwise.
+    """
+
+    url: str
+    secret: SecretStr
+    timeout: float = Field(15.0, gt=0, le=60)
+    give_up_after: float = Field(86_400.0, gt=0)
+    allow_private: bool = False
+
+
+class CarrierSettings(BaseModel, extra="forbid"):
+    """What parcelwatch cannot learn from a carrier's log.
+
+    Attributes:
+        time_zone: IANA name; when absent, the offset each event carries is its local time.
+        country: ISO 3166 code whose public holidays count as days off; when absent, none do.
+    """
+
+    time_zone: str | None = None
+    country: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError):
+                raise ValueError("not an IANA time zone; write for example Asia/Ho_Chi_Minh") from None
+        return value
+
+
+class Settings(BaseSettings):
+    """Settings of every parcelwatch process.
+
+    Attributes:
+        broker: Kafka bootstrap servers, host:port, comma-separated.
+        app_id: consumer group and prefix of the changelog topics.
+        worker_id: static group membership id of this worker; set one per worker so that a restart rejoins at once.
+        data_dir: where stores, keys and deliveries live.
+        partitions: partitions of every topic; fixed for the life of a deployment.
+        replication: replication factor of topics that parcelwatch creates.
+        store: state store of the worker.
+        keys_file: key ring; default `<data_dir>/keys.toml`.
+        carriers: settings by carrier code.
+        checkpoint_interval: seconds between checkpoints.
+        idle_after: seconds without data after which a source partition no longer holds the merge up.
+        session_timeout: seconds after which the broker gives a silent worker's partitions away.
+        http_host, http_port: where metrics and health are served; port 0 takes a free one, -1 serves nothing.
+        receivers: webhook receivers by name.
+        log_level: least severity that is logged.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARCELWATCH_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    broker: str = "127.0.0.1:9092"
+    app_id: str = Field("parcelwatch", pattern=r"^[a-z][a-z0-9-]*$")
+    worker_id: str | None = None
+    data_dir: Path = Path(".parcelwatch")
+    partitions: int = Field(4, ge=1, le=1024)
+    replication: int = Field(1, ge=1)
+    store: Literal["rocksdb", "memory"] = "rocksdb"
+    keys_file: Path | None = None
+    carriers: dict[str, CarrierSettings] = Field(default_factory=dict)
+    checkpoint_interval: float = Field(1.0, gt=0, le=60)
+    idle_after: float = Field(0.1, gt=0, le=10)
+    session_timeout: float = Field(10.0, ge=1, le=300)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(9464, ge=-1, le=65_535)
+    receivers: dict[str, Receiver] = Field(default_factory=dict)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the key ring is."""
+        return self.keys_file or self.data_dir / "keys.toml"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = os.environ.get("PARCELWATCH_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *toml)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from overrides, environment and file.
+
+    Raises:
+        SettingsError: naming each bad field, what is wrong with it and how to mend it.
+    """
+    path = os.environ.get("PARCELWATCH_CONFIG")
+    if path and not Path(path).is_file():
+        raise SettingsError(f"PARCELWATCH_CONFIG names {path}, which is no file; correct the path or unset it")
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as exc:
+        lines = []
+        for error in exc.errors(include_url=False):
+            where = ".".join(str(part) for part in error["loc"])
+            secret = "secret" in where
+            value = "(not shown)" if secret or isinstance(error["input"], dict) else repr(error["input"])
+            lines.append(f"setting {where} = {value}: {error['msg']}")
+        raise SettingsError("; ".join(lines) + ". Settings are described in docs/settings.md") from None
