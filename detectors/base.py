@@ -35,6 +35,57 @@ class Person(msgspec.Struct, array_like=True, frozen=True, gc=False):
     shifts: tuple[str, ...] = ()
 
 
+#: Actions, in the order of their codes. The wire has names, rows have codes.
+ACTIONS = (
+    "search", "view", "list", "export", "print", "download", "reveal", "update", "scan", "call", "login",
+)  # fmt: skip
+ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
+#: Actions that carry data out of the system in one go.
+EXPORTS = frozenset(ACTION_CODES[name] for name in ("export", "print", "download"))
+
+#: Explanations of a touch by code, strongest first; 0 is none.
+EXPLANATIONS = ("", "scan", "assigned", "ticket", "call", "site", "team", "supervisor", "batch")
+
+
+class Touch(msgspec.Struct, array_like=True, gc=False):
+    """One person reading one parcel, or one parcel-less access (search, export).
+
+    Attributes:
+        st, src, off, idx: position in the order rows are applied in.
+        who: the `Person`; on the wire an index into the block's people.
+        time: event time, ms since the epoch, UTC.
+        tz: minutes the person's local time is east of UTC.
+        action: code, see ACTIONS.
+        parcel: pseudonym of the parcel, or empty.
+        records: shipment records the access returned; on the first row of an access only, else 0.
+        ts: ms at which the broker received the event; for delay measurement only, never for a decision.
+        site: where it was done from, or empty.
+        reason: `kind:id` the person gave, or empty.
+        explanation: code of the strongest explanation known so far, see EXPLANATIONS; 0 none.
+        seen: event time of this person's previous touch of this parcel; 0 never.
+        context: whether the carrier sends parcel context at all.
+        others: up to six others who handled the parcel before, as 32-bit hashes, latest first.
+    """
+
+    st: int
+    src: int
+    off: int
+    idx: int
+    who: Any
+    time: int
+    tz: int
+    action: int
+    parcel: str
+    records: int
+    ts: int
+    site: str = ""
+    reason: str = ""
+    explanation: int = 0
+    seen: int = 0
+    context: bool = False
+    others: tuple[int, ...] = ()
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a detector says of one person at one touch.
 

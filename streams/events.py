@@ -1,0 +1,196 @@
+"""Wire types: what carriers send, and the blocks of rows that travel between the stages.
+
+Inbound records are JSON (design: contracts). Between stages a Kafka message is one *block*: msgpack, many rows, one
+destination partition. Rows are positional (`array_like`) because a million of them a minute are encoded twice.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from detectors.base import Person, Touch
+
+#: (order time, source, offset, index): where a row stands in the one order every stage applies rows in. Order time is
+#: the running maximum of event time within a source partition, so a late event never moves the order back.
+Position = tuple[int, int, int, int]
+START: Position = (-1, -1, -1, -1)
+#: An index after every row of the same offset.
+LAST = 1 << 40
+
+Short = Annotated[str, msgspec.Meta(max_length=256)]
+Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Reason(msgspec.Struct, gc=False):
+    """Why a staff member says he opened a record: kind `ticket`, `call`, ..., and the id of that ticket or call."""
+
+    kind: Short = ""
+    id: Short = ""
+
+
+class AccessEvent(msgspec.Struct, gc=False):
+    """Who read which shipment records; required: time, carrier, actor, action. Names, phones, addresses: never read."""
+
+    time: Aware
+    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    actor: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    action: Short
+    id: str = ""
+    parcels: list[str] = []
+    records: int | None = None
+    fields: list[Short] = []
+    system: Short = ""
+    channel: Short = ""
+    site: Short = ""
+    ip: Short = ""
+    device: Short = ""
+    session: Short = ""
+    reason: Reason | None = None
+    outcome: Short = ""
+
+
+class ContextEvent(msgspec.Struct, gc=False):
+    """What happened to a parcel; required: time, carrier, parcel, kind."""
+
+    time: Aware
+    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    parcel: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    kind: Short
+    id: str = ""
+    site: Short = ""
+    route: Short = ""
+    staff: list[Annotated[str, msgspec.Meta(min_length=1, max_length=256)]] = []
+    ticket: Short = ""
+
+
+class StaffRecord(msgspec.Struct, gc=False):
+    """One member of staff as the directory has it; required: carrier, actor."""
+
+    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    actor: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    role: Short = ""
+    team: Short = ""
+    site: Short = ""
+    manager: Short = ""
+    status: Short = "active"
+    service: bool = False
+    shifts: list[Short] = []
+    since: str = ""
+
+
+CONTEXT_KINDS = (
+    "accepted",
+    "assigned",
+    "arrived",
+    "departed",
+    "out_for_delivery",
+    "delivered",
+    "returned",
+    "ticket_opened",
+    "ticket_closed",
+    "call",
+    "cancelled",
+)
+
+
+class Context(msgspec.Struct, array_like=True, gc=False):
+    """A parcel-context record in the parcel log; `staff` are people as the directory knew them."""
+
+    st: int
+    src: int
+    off: int
+    idx: int
+    time: int
+    kind: int
+    carrier: str
+    parcel: str
+    site: str
+    route: str
+    staff: list[Person]
+    ticket: str
+
+
+class Explained(msgspec.Struct, array_like=True, gc=False):
+    """The reason for an earlier, unexplained touch has arrived: `touch` is that touch's (source, offset, index)."""
+
+    st: int
+    src: int
+    off: int
+    idx: int
+    who: Any
+    touch: tuple[int, int, int]
+    time: int
+    explanation: int
+
+
+class NormsRow(msgspec.Struct, array_like=True, gc=False):
+    """What one detect partition saw of ordinary person-days: {group: {measure: {bin: count}}}."""
+
+    st: int
+    src: int
+    off: int
+    idx: int
+    groups: dict[str, dict[str, dict[int, int]]]
+
+
+class Block(msgspec.Struct, array_like=True, gc=False):
+    """Rows of one upstream partition for one downstream partition.
+
+    Attributes:
+        source: upstream partition, see `source_id`.
+        through: position up to which this block and its predecessors cover the upstream.
+        clock: no later row of this source will stand before this order time (ms).
+        idle: the upstream has nothing more at present; do not wait for it.
+        people: whom the rows' `who` indexes.
+    """
+
+    source: int
+    through: Position
+    clock: int
+    idle: bool
+    people: list[Person] = []
+    touches: list[Touch] = []
+    contexts: list[Context] = []
+    explained: list[Explained] = []
+    norms: list[NormsRow] = []
+
+
+#: Kinds of upstream. Their numbers are part of every position: changing one reorders ties.
+ACCESS_SOURCE, CONTEXT_SOURCE, RELATE_SOURCE, DETECT_SOURCE = 0, 1, 2, 3
+
+
+def source_id(kind: int, partition: int) -> int:
+    """One number for an upstream partition; sorts by kind, then partition."""
+    return kind << 16 | partition
+
+
+encode_block = msgspec.msgpack.Encoder().encode
+decode_block = msgspec.msgpack.Decoder(Block).decode
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a record was not admitted, where it stands, how to mend it; the raw bytes are sealed, never in clear."""
+
+    reason: str
+    where: str = ""
+    detail: str
+    remedy: str
+    carrier: str = ""
+    topic: str
+    partition: int
+    offset: int
+    rejected_at: str
+    size: int
+    sealed: str = ""
+
+    def encode(self) -> bytes:
+        """JSON, as the `rejected` topic holds it."""
+        return msgspec.json.encode(self)
+
+    def raw(self) -> bytes:
+        """The sealed original; open it with `Keyring.unseal`."""
+        return base64.b64decode(self.sealed)
