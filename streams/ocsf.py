@@ -53,9 +53,10 @@ def render(alert: Alert) -> dict[str, Any]:
     """The alert as an OCSF 1.8.0 Detection Finding, profile `host`.
 
     `time` is the message's event time, `start_time` and `end_time` are those of the first and last
-    contributing touch, all in ms since the epoch. `count` is the number of shipment records read in the episode. What was
-    measured, and against which baseline, is in `evidences[0].data` (null where a value is no finite number).
-    `unmapped` holds what OCSF has no place for: the Vietnamese sentence, the person's status and shifts.
+    contributing touch, all in ms since the epoch. `count` is the number of shipment records read in the
+    episode. What was measured, and against which baseline, is in `evidences[0].data` (null where a value is
+    no finite number). `unmapped` holds what OCSF has no place for: the Vietnamese sentence, the person's
+    status and shifts.
     """
     finding = alert.finding
     status_id, status = STATUSES[alert.activity]
