@@ -1,0 +1,95 @@
+"""`parcelwatch topics`: create, check and describe the topics."""
+
+from __future__ import annotations
+
+import click
+
+from streams.settings import Settings, SettingsError, load_settings
+from streams.topic_admin import TopicError, TopicState, check_topics, ensure_topics
+from streams.topics import TopicSpec, topic_specs
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from None
+
+
+@click.group("topics")
+def command() -> None:
+    """Create, check or describe every topic parcelwatch needs.
+
+    How many partitions and replicas they get is set by PARCELWATCH_PARTITIONS and PARCELWATCH_REPLICATION,
+    the broker by PARCELWATCH_BROKER. The number of partitions is fixed for the life of a deployment: it
+    decides where each person's history is.
+
+    \b
+    Example:
+      parcelwatch topics describe
+      PARCELWATCH_BROKER=kafka-1:9092 PARCELWATCH_REPLICATION=3 parcelwatch topics create
+      parcelwatch topics check && echo all well
+    """
+
+
+@command.command()
+def create() -> None:
+    """Create the topics that are missing.
+
+    Safe to repeat. Topics that exist are never altered; when one of them is such that data would be lost,
+    it is named with the remedy, and the exit code is 1. `worker` and `demo` do the same when they start.
+    """
+    settings = _settings()
+    try:
+        created = ensure_topics(settings)
+    except TopicError as exc:
+        raise click.ClickException(str(exc)) from None
+    for name in created:
+        click.echo(f"created {name}")
+    total = len(topic_specs(settings))
+    click.echo(f"{len(created)} created, {total - len(created)} were there already, on {settings.broker}")
+
+
+@command.command()
+def check() -> None:
+    """Compare every topic with how it must be; exit code 1 when any is not.
+
+    Compared are the number of partitions, the replicas, and each setting that parcelwatch relies on.
+    Longer retention and larger messages than asked for are fine. Each difference comes with its remedy.
+    """
+    settings = _settings()
+    try:
+        states = check_topics(settings)
+    except TopicError as exc:
+        raise click.ClickException(str(exc)) from None
+    for state in states:
+        _show_state(state)
+    bad = sum(bool(state.problems) for state in states)
+    click.echo(f"{len(states) - bad} of {len(states)} topics on {settings.broker} are as needed")
+    if bad:
+        raise SystemExit(1)
+
+
+@command.command()
+def describe() -> None:
+    """Say what each topic is for, and how it must exist. Asks no broker."""
+    settings = _settings()
+    for spec in topic_specs(settings):
+        _show_spec(spec, settings.replication)
+
+
+def _show_state(state: TopicState) -> None:
+    if not state.problems:
+        colour, word, detail = "green", "ok", f"{state.partitions} partitions, {state.replication} replicas"
+    else:
+        colour, word, detail = "red", "bad", "; ".join(problem.text for problem in state.problems)
+    click.echo(f"{click.style(f'{word:<4}', fg=colour)}{state.spec.name:<36} {detail}")
+    for problem in state.problems:
+        click.echo(f"      remedy: {problem.remedy}")
+
+
+def _show_spec(spec: TopicSpec, replication: int) -> None:
+    click.secho(spec.name, bold=True)
+    click.echo(f"  {spec.purpose}")
+    config = "".join(f", {key}={value}" for key, value in spec.config.items())
+    click.echo(f"  {spec.partitions} partitions, {replication} replicas{config}")
