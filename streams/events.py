@@ -21,6 +21,8 @@ START: Position = (-1, -1, -1, -1)
 #: An index after every row of the same offset.
 LAST = 1 << 40
 
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Short = Annotated[str, msgspec.Meta(max_length=256)]
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -36,11 +38,11 @@ class AccessEvent(msgspec.Struct, gc=False):
     """Who read which shipment records; required: time, carrier, actor, action. Names, phones, addresses: never read."""
 
     time: Aware
-    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    actor: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    carrier: Code
+    actor: Id
     action: Short
-    id: str = ""
-    parcels: list[str] = []
+    id: Short = ""
+    parcels: list[Id] = []
     records: int | None = None
     fields: list[Short] = []
     system: Short = ""
@@ -57,21 +59,21 @@ class ContextEvent(msgspec.Struct, gc=False):
     """What happened to a parcel; required: time, carrier, parcel, kind."""
 
     time: Aware
-    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    parcel: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    carrier: Code
+    parcel: Id
     kind: Short
-    id: str = ""
+    id: Short = ""
     site: Short = ""
     route: Short = ""
-    staff: list[Annotated[str, msgspec.Meta(min_length=1, max_length=256)]] = []
+    staff: list[Id] = []
     ticket: Short = ""
 
 
 class StaffRecord(msgspec.Struct, gc=False):
     """One member of staff as the directory has it; required: carrier, actor."""
 
-    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    actor: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    carrier: Code
+    actor: Id
     role: Short = ""
     team: Short = ""
     site: Short = ""

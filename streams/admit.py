@@ -1,0 +1,286 @@
+"""admit reads what carriers send, validates it, turns identities into tokens and packs blocks for the parcel log."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from detectors.base import ACTION_CODES, Person, Touch
+from streams.directory import Directory
+from streams.events import (
+    ACCESS_SOURCE,
+    CONTEXT_KINDS,
+    CONTEXT_SOURCE,
+    LAST,
+    AccessEvent,
+    Block,
+    Context,
+    ContextEvent,
+    Rejection,
+    encode_block,
+    source_id,
+)
+from streams.recent import RecentIds
+from streams.stage import RESERVED, Out, Record, Snapshot, Stage, Store, people_index
+from streams.tokens import Keyring
+from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, REJECTED, STAFF_DIRECTORY
+from streams.validate import DAY, MOST_PARCELS, Refusal, count_records, decode, event_time
+
+_KIND_CODES = {name: code for code, name in enumerate(CONTEXT_KINDS)}
+_SOURCES = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}
+
+
+class Progress(msgspec.Struct, array_like=True):
+    """Where a source partition stands, and every record accounted for: exactly once, since it is state.
+
+    Attributes:
+        next: offset admitted next.
+        st: running maximum of event time, ms.
+        ahead: event time of the last record, when it jumped ahead of `st` by more than a day, else 0.
+        counts: received, admitted, duplicate, rejected/REASON, corrected/CORRECTION.
+    """
+
+    next: int = 0
+    st: int = 0
+    ahead: int = 0
+    counts: dict[str, int] = {}
+
+
+class Zones:
+    """Local time of carriers: the offset of a configured time zone, else the one the event carries.
+
+    Args:
+        zones: IANA time zone by carrier.
+    """
+
+    def __init__(self, zones: dict[str, str]) -> None:
+        self._zones = {carrier: ZoneInfo(name) for carrier, name in zones.items()}
+        self._offsets: dict[tuple[str, int], int] = {}
+
+    def offset(self, carrier: str, time: datetime, ms: int) -> int:
+        """Minutes east of UTC at that carrier at that moment."""
+        zone = self._zones.get(carrier)
+        if zone is None:
+            delta = time.utcoffset()
+            return (delta.days * 86_400 + delta.seconds) // 60 if delta else 0
+        key = (carrier, ms // 900_000)  # offsets change on quarter hours
+        offset = self._offsets.get(key)
+        if offset is None:
+            if len(self._offsets) > 100_000:
+                self._offsets.clear()
+            local = datetime.fromtimestamp(ms / 1000, zone).utcoffset()
+            offset = self._offsets[key] = int(local.total_seconds()) // 60 if local else 0
+        return offset
+
+
+class AdmitStage(Stage):
+    """One partition of one inbound topic.
+
+    Args:
+        topic: access-events, parcel-context or staff-directory.
+        partition, partitions: which, of how many.
+        store: the partition's share of the `admit` table.
+        directory: the broadcast staff directory.
+        keys: seals what is rejected.
+        zones: carriers' local time.
+        seal_time: the time a rejection is stamped with.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        partitions: int,
+        store: Store,
+        directory: Directory,
+        keys: Keyring,
+        zones: Zones,
+        seal_time: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(partition)
+        self.topic = topic
+        self._partitions = partitions
+        self._directory = directory
+        self._keys = keys
+        self._zones = zones
+        self._seal_time = seal_time
+        self._key = f"{RESERVED}progress/{topic}".encode()
+        raw = store.get(self._key)
+        self.progress = msgspec.msgpack.decode(raw, type=Progress) if raw else Progress()
+        self.counts = Counter(self.progress.counts)
+        self._source = source_id(_SOURCES.get(topic, 9), partition)
+        self._ids = RecentIds(topic, store, self.progress.next)
+        self._parcels: dict[tuple[str, str], str] = {}
+        self._resting = False
+        self._corrected: Counter[str] = Counter()
+
+    @property
+    def need(self) -> int:
+        return self.progress.next
+
+    def skip_to(self, offset: int) -> None:
+        self.progress.next = offset
+
+    def take(self, records: Sequence[Record]) -> None:
+        records = self.unbroken(records, self.progress.next)
+        if not records:
+            return
+        admit = {ACCESS_EVENTS: self._access, PARCEL_CONTEXT: self._context}.get(self.topic, self._staff)
+        parts: list[Block] = [Block(self._source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
+        indexes: list[dict[int, int]] = [{} for _ in range(self._partitions)]
+        admitted = duplicate = rejected = 0
+        corrected = self._corrected
+        for record in records:
+            try:
+                if admit(record, parts, indexes, corrected):
+                    admitted += 1
+                else:
+                    duplicate += 1
+            except Refusal as refusal:
+                rejected += 1
+                self._reject(record, refusal)
+        self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
+        if corrected:
+            self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
+            corrected.clear()
+        self.progress.next = records[-1].offset + 1
+        self._resting = False
+        if self.topic != STAFF_DIRECTORY:
+            self._send(parts, idle=False)
+
+    def _send(self, parts: Sequence[Block], *, idle: bool) -> None:
+        st = self.progress.st
+        through = (st, self._source, self.progress.next - 1, LAST)
+        for partition, block in enumerate(parts):
+            block.through, block.clock, block.idle = through, st, idle
+            self.out.append(Out(PARCEL_LOG, partition, None, encode_block(block)))
+
+    def rest(self) -> None:
+        if not self._resting and self.topic != STAFF_DIRECTORY:
+            self._resting = True
+            blocks = [Block(self._source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
+            self._send(blocks, idle=True)
+
+    def _access(
+        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
+    ) -> bool:
+        event = decode(AccessEvent, record.value, corrected)
+        carrier = event.carrier
+        person = self._directory.person(carrier, event.actor)
+        action = ACTION_CODES.get(event.action)
+        if action is None:
+            raise Refusal("unknown_action", "the action is none of the known", "$.action", carrier)
+        arrived = record.timestamp
+        time = event_time(event.time.timestamp(), arrived, corrected)
+        records = count_records(event, corrected)
+        if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
+            return False
+        if not person.status:
+            corrected["actor_unknown"] += 1
+        parcels: Sequence[str] = event.parcels
+        if len(parcels) > 1:
+            parcels = list(dict.fromkeys(parcels))
+            if len(parcels) > MOST_PARCELS:
+                corrected["parcels_truncated"] += 1
+                parcels = parcels[:MOST_PARCELS]
+        if event.outcome and event.outcome != "success":
+            # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
+            parcels, records = (), 0
+        st, off = self._order_time(time, arrived), record.offset
+        tz = self._zones.offset(carrier, event.time, time)
+        reason = f"{event.reason.kind}:{event.reason.id}" if event.reason else ""
+        site, source, n = event.site, self._source, self._partitions
+        for idx, clear in enumerate(parcels or ("",)):
+            parcel = (self._parcels.get((carrier, clear)) or self._parcel(carrier, clear)) if clear else ""
+            target = crc32((parcel or person.token).encode()) % n
+            block = parts[target]
+            who = people_index(indexes[target], block.people, person)
+            row = Touch(
+                st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason
+            )
+            block.touches.append(row)
+        return True
+
+    def _context(
+        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
+    ) -> bool:
+        event = decode(ContextEvent, record.value, corrected)
+        carrier = event.carrier
+        parcel = self._parcel(carrier, event.parcel)
+        kind = _KIND_CODES.get(event.kind)
+        if kind is None:
+            raise Refusal("unknown_kind", "the kind is none of the known", "$.kind", carrier)
+        time = event_time(event.time.timestamp(), record.timestamp, corrected)
+        if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
+            return False
+        staff: list[Person] = [self._directory.person(carrier, actor) for actor in event.staff]
+        st = self._order_time(time, record.timestamp)
+        row = Context(
+            st, self._source, record.offset, 0, time, kind, carrier, parcel, event.site, event.route, staff, event.ticket
+        )
+        parts[crc32(parcel.encode()) % self._partitions].contexts.append(row)
+        return True
+
+    def _staff(
+        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
+    ) -> bool:
+        """Validate only: every worker, this one too, reads the directory whole by itself."""
+        Directory(self._keys).load(getattr(record, "key", None), record.value)
+        return True
+
+    def _parcel(self, carrier: str, clear: str) -> str:
+        token = self._parcels.get((carrier, clear))
+        if token is None:
+            token = self._directory.cipher(carrier).parcel(clear)
+            if len(self._parcels) >= 100_000:
+                self._parcels.clear()
+            self._parcels[carrier, clear] = token
+        return token
+
+    def _order_time(self, time: int, arrived: int) -> int:
+        """The running maximum of event time, never ahead of arrival.
+
+        One wrong clock must not hold the merge up for all: a jump of more than a day counts only when the next record
+        stands there too.
+        """
+        progress = self.progress
+        time = min(time, arrived)
+        if time > progress.st:
+            if progress.st and time - progress.st > DAY and abs(time - progress.ahead) > DAY:
+                progress.ahead = time
+                return progress.st
+            progress.st = time
+        progress.ahead = 0
+        return progress.st
+
+    def _reject(self, record: Record, refusal: Refusal) -> None:
+        raw = record.value or b""
+        self.counts[f"rejected/{refusal.reason}"] += 1
+        rejection = Rejection(
+            reason=refusal.reason,
+            where=refusal.where,
+            detail=refusal.detail,
+            remedy=refusal.remedy,
+            carrier=refusal.carrier,
+            topic=self.topic,
+            partition=self.partition,
+            offset=record.offset,
+            rejected_at=self._seal_time().isoformat(),
+            size=len(raw),
+            sealed=base64.b64encode(self._keys.seal(raw)).decode(),
+        )
+        key = f"{self.topic}/{self.partition}/{record.offset}".encode()
+        self.out.append(Out(REJECTED, None, key, rejection.encode()))
+
+    def snapshot(self) -> Snapshot:
+        self.progress.counts = dict(self.counts)
+        return Snapshot(self._ids.take_grown(), (self._key, msgspec.msgpack.encode(self.progress)), self.progress.next)
+
+    def written(self, snapshot: Snapshot) -> None:
+        """Nothing is cached that the store should give back."""
