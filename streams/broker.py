@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,9 +20,11 @@ from kafka.errors import KafkaError
 
 from streams import broker_config as config
 from streams import kafka_jars
+from streams.filelock import file_lock
 
 _READY_TIMEOUT = 60.0  # seconds; 2 to 3 on an idle machine
 _STOP_TIMEOUT = 30.0
+_LOCK_TIMEOUT = 3.0  # one that was killed with its parent may still be dying
 _LOG_LIMIT = 10 * 1024 * 1024
 _PORT_ATTEMPTS = 5
 
@@ -40,7 +42,7 @@ class Broker:
     """Apache Kafka in a child process, in KRaft combined mode, on 127.0.0.1 only, without authentication.
 
     A context manager: started on entry, stopped cleanly on exit. It dies with the process that started it,
-    however that one ends. What it has acknowledged is kept in `data_dir` and is there again at the next start.
+    however that one ends. What it has acknowledged is in `data_dir`, and is there again at the next start.
 
     Args:
         data_dir: folder for data, configuration and the log; made when absent, used by one broker at a time.
@@ -49,6 +51,8 @@ class Broker:
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         self.data_dir = data_dir.absolute()
+        self._tmp = self.data_dir / "tmp"
+        self._properties = self.data_dir / "server.properties"
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -73,6 +77,17 @@ class Broker:
         """Whether the broker's process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Process id of the JVM, for measuring it or for signals that `stop` and `kill` do not send.
+
+        Raises:
+            BrokerError: it is not running.
+        """
+        if self._process is None:
+            raise BrokerError("the broker is not running; call start() or use `with`")
+        return self._process.pid
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -95,21 +110,21 @@ class Broker:
             classpath = kafka_jars.classpath()
         except kafka_jars.JarError as exc:
             raise BrokerError(str(exc)) from None
-        self._prepare()
-        if self._port is not None:
-            self._start_on(self._port, classpath)
-            return
-        last = self._last_port()
-        for attempt in range(_PORT_ATTEMPTS):
-            port = last if attempt == 0 and last and config.is_free(last) else config.free_port()
+        with ExitStack() as held:
+            # The JVM inherits the lock, so the folder is free only when the last JVM on it is really gone.
             try:
-                self._start_on(port, classpath)
-            except _PortTakenError:
-                if attempt == _PORT_ATTEMPTS - 1:
-                    raise
-            else:
-                self._port = port
-                return
+                lock = held.enter_context(file_lock(self.data_dir / "lock", _LOCK_TIMEOUT))
+                self._prepare()
+            except TimeoutError:
+                raise BrokerError(
+                    f"the data folder is in use by another broker; stop that one or choose another folder; "
+                    f"{self._log_tail()}"
+                ) from None
+            except OSError as exc:
+                raise BrokerError(
+                    f"cannot write to the data folder {self.data_dir} ({exc.strerror}); choose another"
+                ) from None
+            self._start_on_some_port(classpath, lock)
 
     def stop(self) -> None:
         """Stop cleanly (SIGTERM, then kill -9 after 30 s); nothing happens when it is not running."""
@@ -148,37 +163,32 @@ class Broker:
         raise BrokerError(f"the broker ended by itself ({_ending(code)}); {self._log_tail()}")
 
     def _prepare(self) -> None:
-        try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            # kill -9 leaves the compressors' unpacked libraries behind; here they are found and removed.
-            shutil.rmtree(self._tmp, ignore_errors=True)
-            self._tmp.mkdir(exist_ok=True)
-            if self.log_path.exists() and self.log_path.stat().st_size > _LOG_LIMIT:
-                self.log_path.replace(self.log_path.with_name("broker.log.1"))
-            (self.data_dir / "log4j2.properties").write_text(config.LOG4J, encoding="ascii")
-        except OSError as exc:
-            raise BrokerError(
-                f"cannot write to the data folder {self.data_dir} ({exc.strerror}); choose one you can write to"
-            ) from None
+        # kill -9 leaves the compressors' unpacked libraries behind; here they are found and removed.
+        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._tmp.mkdir(exist_ok=True)
+        if self.log_path.exists() and self.log_path.stat().st_size > _LOG_LIMIT:
+            self.log_path.replace(self.log_path.with_name("broker.log.1"))
+        (self.data_dir / "log4j2.properties").write_text(config.LOG4J, encoding="ascii")
 
-    @property
-    def _tmp(self) -> Path:
-        return self.data_dir / "tmp"
+    def _start_on_some_port(self, classpath: str, lock: int) -> None:
+        if self._port is not None:
+            self._start_on(self._port, classpath, lock)
+            return
+        last = config.last_port(self._properties)
+        for attempt in range(_PORT_ATTEMPTS):
+            port = last if attempt == 0 and last and config.is_free(last) else config.free_port()
+            try:
+                self._start_on(port, classpath, lock)
+            except _PortTakenError:
+                if attempt == _PORT_ATTEMPTS - 1:
+                    raise
+            else:
+                self._port = port
+                return
 
-    @property
-    def _properties(self) -> Path:
-        return self.data_dir / "server.properties"
-
-    def _last_port(self) -> int | None:
-        if self._properties.exists():
-            for line in self._properties.read_text(encoding="ascii").splitlines():
-                if line.startswith("advertised.listeners="):
-                    return int(line.rpartition(":")[2])
-        return None
-
-    def _start_on(self, port: int, classpath: str) -> None:
+    def _start_on(self, port: int, classpath: str, lock: int) -> None:
         if not config.is_free(port):
-            raise _PortTakenError(_port_taken(port))
+            raise _PortTakenError(port)
         # Only clients remember a port; the controller's may be another one at each start.
         self._properties.write_text(config.properties(port, config.free_port()), encoding="ascii")
         meta = self.data_dir / "kafka" / "meta.properties"
@@ -206,6 +216,7 @@ class Broker:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                pass_fds=(lock,),
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we then stop the broker cleanly
             )
         ready = False
@@ -245,7 +256,7 @@ class Broker:
                     log.seek(log_start)
                     clash = b"Address already in use" in log.read()
                 if clash:
-                    raise _PortTakenError(_port_taken(port))
+                    raise _PortTakenError(port)
                 raise BrokerError(f"the broker did not start ({_ending(code)}); {self._log_tail()}")
             if _answers(port, cluster_id):
                 return
@@ -258,13 +269,10 @@ class Broker:
 
 
 class _PortTakenError(BrokerError):
-    pass
-
-
-def _port_taken(port: int) -> str:
-    return (
-        f"port {port} of 127.0.0.1 is taken by another process; end that one, or choose another port or none"
-    )
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} of 127.0.0.1 is taken by another process; end it or choose another port"
+        )
 
 
 def _ending(code: int) -> str:

@@ -88,7 +88,7 @@ def java(classpath: str, tmp: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The broker's environment: little of ours, which may hold secrets or options that change what Java runs."""
+    """The broker's environment. Little of ours: it may hold secrets, or options that alter what Java runs."""
     # The locale lets Java read non-ASCII paths.
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
@@ -104,7 +104,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now; drawn at random, so that two brokers started at once seldom meet."""
+    """A port of 127.0.0.1 that is free now, drawn at random so that brokers started at once seldom meet."""
     # Below the ports that systems give to outgoing connections (from 32,768 or 49,152): up there, a client
     # trying to reconnect to a stopped broker can be given the broker's own port, and so connect to itself
     # and block it for ever.
@@ -112,3 +112,12 @@ def free_port() -> int:
         port = 20_000 + secrets.randbelow(12_000)
         if is_free(port):
             return port
+
+
+def last_port(properties_file: Path) -> int | None:
+    """The port a `server.properties` of ours was written for, if there is one."""
+    if properties_file.exists():
+        for line in properties_file.read_text(encoding="ascii").splitlines():
+            if line.startswith("advertised.listeners="):
+                return int(line.rpartition(":")[2])
+    return None

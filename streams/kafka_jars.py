@@ -1,25 +1,26 @@
 """The jars Apache Kafka runs from: which ones, their SHA-256, and where they are on this machine.
 
 `kafka_jars.lock` fixes all of them, so that nothing is resolved at start and nothing unexpected can be run.
-Only jgo's Maven layer is used: `jgo.build` would fetch a second JDK to sort jars into modules, of no use here.
+Only jgo's Maven layer is used: `jgo.build` would fetch a second JDK to sort jars into modules for nothing.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import jgo
 from jgo.maven import Artifact, MavenContext
 
+from streams.filelock import file_lock
+
 KAFKA_VERSION = "4.1.1"
 #: What all jars together weigh, MB, for the line a user sees while they are fetched.
 DOWNLOAD_MB = 44
+
+_FETCH_TIMEOUT = 600.0  # seconds; an unhurried line needs minutes for 44 MB
 
 _LOCK = Path(__file__).with_name("kafka_jars.lock")
 _KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
@@ -49,9 +50,21 @@ def classpath() -> str:
     locked = _locked()
     wrong = [(artifact, digest) for artifact, digest in locked if _sha256(_cached(artifact)) != digest]
     if wrong:
-        # Threads, since one jar after another is mostly waiting for round trips.
-        with _sole_writer(), ThreadPoolExecutor(8) as pool:
-            list(pool.map(_fetch, *zip(*wrong, strict=True)))
+        repository = Path(MavenContext().repo_cache)
+        try:
+            # One process at a time: two that write the same jar would spoil it. Threads, since one jar after
+            # another is mostly waiting for round trips.
+            with file_lock(repository / "parcelwatch.lock", _FETCH_TIMEOUT), ThreadPoolExecutor(8) as pool:
+                list(pool.map(_fetch, *zip(*wrong, strict=True)))
+        except TimeoutError:
+            raise JarError(
+                f"another process has been fetching Kafka for {_FETCH_TIMEOUT:.0f} s; end it and try again"
+            ) from None
+        except OSError as exc:
+            raise JarError(
+                f"cannot write to the Maven repository {repository} ({exc.strerror}); make it writable, or "
+                f"set M2_REPO to a folder that is"
+            ) from None
     return os.pathsep.join(str(_cached(artifact)) for artifact, _ in locked)
 
 
@@ -101,31 +114,14 @@ def _fetch(artifact: Artifact, digest: str) -> None:
         cause = getattr(exc, "strerror", None) or type(exc).__name__
         raise JarError(
             f"Apache Kafka {KAFKA_VERSION} is not on this machine, and {path.name} could not be fetched from "
-            f"Maven Central into {MavenContext().repo_cache} ({cause}). Either run this once with network access "
-            f"(behind a proxy set HTTPS_PROXY), or copy that folder from a machine where it worked (M2_REPO may "
-            f"name another place), or set PARCELWATCH_BROKER to the host:port of a Kafka that already runs."
+            f"Maven Central into {MavenContext().repo_cache} ({cause}). Either run this once with network "
+            f"access (behind a proxy set HTTPS_PROXY), or copy that folder from a machine where it worked "
+            f"(M2_REPO may name another place), or set PARCELWATCH_BROKER to a running Kafka, host:port."
         ) from None
     found = _sha256(path)
     if found != digest:
         path.unlink(missing_ok=True)
         raise JarError(
-            f"{path.name} as fetched from Maven Central has SHA-256 {found or 'none'}, but {digest} is locked; "
-            f"it was deleted. Run this again; if it repeats, something on the way to Maven Central alters files."
+            f"{path.name} as fetched from Maven Central has SHA-256 {found or 'none'}, but {digest} is "
+            f"locked. It was deleted; run this again, and if that repeats, see what on the way alters files."
         )
-
-
-@contextmanager
-def _sole_writer() -> Iterator[None]:
-    """Let one process fetch at a time: two writing the same jar would spoil it."""
-    repository = Path(MavenContext().repo_cache)
-    try:
-        repository.mkdir(parents=True, exist_ok=True)
-        file = (repository / "parcelwatch.lock").open("w")
-    except OSError as exc:
-        raise JarError(
-            f"cannot write to the Maven repository {repository} ({exc.strerror}); make it writable, or set "
-            f"M2_REPO to a folder that is"
-        ) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

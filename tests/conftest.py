@@ -21,7 +21,7 @@ class ExternalBroker:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | ExternalBroker]:
-    """A broker shared by the whole run: use its `bootstrap`, stop it never. KAFKA_BOOTSTRAP names another cluster."""
+    """The broker all tests share: use its `bootstrap`, never stop it. KAFKA_BOOTSTRAP names another."""
     if bootstrap := os.environ.get("KAFKA_BOOTSTRAP"):
         yield ExternalBroker(bootstrap)
         return

@@ -8,8 +8,8 @@ from types import FrameType
 
 import click
 
-from streams import kafka_jars
 from streams.broker import Broker, BrokerError
+from streams.kafka_jars import DOWNLOAD_MB, KAFKA_VERSION, missing
 
 
 @click.command()
@@ -29,10 +29,11 @@ from streams.broker import Broker, BrokerError
 def command(data_dir: Path, port: int | None) -> None:
     """Run a real Apache Kafka broker on this machine until Ctrl-C or SIGTERM.
 
-    Needs neither Docker nor Java. Its jars (44 MB) are fetched once, at first use. It listens on 127.0.0.1 only and
-    asks nobody for a password, so it is for trying things out and for tests; in production set PARCELWATCH_BROKER to
-    a cluster of your own. Topics and messages stay in the data folder and are there again at the next start; the
-    broker's log is the file broker.log in it. Topics are not made by themselves: `parcelwatch topics` makes them.
+    Needs neither Docker nor Java. Its jars (44 MB) are fetched once, at first use. It listens on 127.0.0.1
+    only and asks nobody for a password, so it is for tests and for trying things out; in production set
+    PARCELWATCH_BROKER to a cluster of your own. Topics and messages stay in the data folder and are there
+    again at the next start; the broker's log is the file broker.log in it. Topics are not made by
+    themselves: `parcelwatch topics create` makes them.
 
     \b
     Example, in two terminals:
@@ -42,15 +43,13 @@ def command(data_dir: Path, port: int | None) -> None:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if kafka_jars.missing():
+        if missing():
             click.echo(
-                f"Fetching Apache Kafka {kafka_jars.KAFKA_VERSION} ({kafka_jars.DOWNLOAD_MB} MB, this once) ...",
+                f"Fetching Apache Kafka {KAFKA_VERSION} ({DOWNLOAD_MB} MB, this once) ...",
                 err=True,
             )
         with Broker(data_dir, port=port) as broker:
-            click.echo(
-                f"Apache Kafka {kafka_jars.KAFKA_VERSION} is ready at {broker.bootstrap}. For other terminals:"
-            )
+            click.echo(f"Apache Kafka {KAFKA_VERSION} is ready at {broker.bootstrap}; elsewhere now do")
             click.echo(f"  export PARCELWATCH_BROKER={broker.bootstrap}")
             click.echo(f"Data and log are in {broker.data_dir}. Ctrl-C stops it.")
             broker.wait()
