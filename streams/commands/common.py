@@ -1,0 +1,28 @@
+"""What several commands do the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from streams.audit import AuditError
+from streams.files import FileError
+from streams.keyfile import KeyringError
+from streams.settings import SettingsError, load_settings
+from streams.tokens import Keyring
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the command with one line that says what, where and the remedy; for blocks and functions."""
+    try:
+        yield
+    except (AuditError, FileError, KeyringError, SettingsError) as exc:
+        raise click.ClickException(str(exc)) from None
+
+
+def load_keyring() -> Keyring:
+    """The key ring the settings name. Raises KeyringError or SettingsError."""
+    return Keyring.load(load_settings().keys_path)
