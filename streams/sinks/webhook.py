@@ -119,7 +119,9 @@ class WebhookSink(Sink):
             )
         # In own words from here on: what these exceptions say holds the address.
         except aiohttp.ClientConnectorCertificateError:
-            return Outcome("retry", "the host's TLS certificate is not valid for it")
+            return Outcome(
+                "retry", "TLS certificate not trusted; for an authority of your own set SSL_CERT_FILE"
+            )
         except aiohttp.ClientConnectorDNSError:
             return Outcome("retry", "the host name cannot be resolved")
         except aiohttp.ClientConnectorError as exc:
