@@ -166,9 +166,13 @@ def _csv_values(
     encode = mapping.encoder(columns)
     start = where.line
     rows = csv.reader(text, delimiter=delimiter, strict=True)
-    for count, row in enumerate(rows):
-        if row:
-            yield encode(row)
-        if not count % REPORT_EVERY:
-            report()
-        where.line = start + rows.line_num
+    try:
+        for count, row in enumerate(rows):
+            if row:
+                yield encode(row)
+            if not count % REPORT_EVERY:
+                report()
+            where.line = start + rows.line_num
+    finally:
+        # Else the wrapper would close the file when it is collected, which is its owner's to do.
+        text.detach()

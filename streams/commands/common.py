@@ -8,18 +8,22 @@ from contextlib import contextmanager
 import click
 
 from streams.audit import AuditError
-from streams.files import FileError
 from streams.keyfile import KeyringError
 from streams.settings import SettingsError, load_settings
 from streams.tokens import Keyring
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """End the command with one line that says what, where and the remedy; for blocks and functions."""
+def plain_errors(*also: type[Exception]) -> Iterator[None]:
+    """End the command with one line that says what, where and the remedy; for blocks and functions.
+
+    Args:
+        also: errors whose text does so, besides those of audit, key ring and settings.
+    """
+    plain: tuple[type[Exception], ...] = (AuditError, KeyringError, SettingsError, *also)
     try:
         yield
-    except (AuditError, FileError, KeyringError, SettingsError) as exc:
+    except plain as exc:
         raise click.ClickException(str(exc)) from None
 
 

@@ -37,7 +37,7 @@ def init() -> None:
 @click.argument("carrier")
 @plain_errors()
 def add(carrier: str) -> None:
-    """Make the first key of CARRIER, as its events spell it. Records of a carrier without one are rejected."""
+    """Make the first key of CARRIER, as its events spell it. Without a key its records are rejected."""
     ring = load_keyring()
     key_id = ring.add_carrier(carrier)
     ring.save(load_settings().keys_path)
