@@ -172,7 +172,7 @@ def _csv_values(
                 yield encode(row)
             if not count % REPORT_EVERY:
                 report()
-            where.line = start + rows.line_num
     finally:
+        where.line = start + rows.line_num
         # Else the wrapper would close the file when it is collected, which is its owner's to do.
         text.detach()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -102,6 +103,8 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _entries(cell: str) -> list[str]:
+    if ";" not in cell:
+        return [cell]
     return [entry for part in cell.split(";") if (entry := part.strip())]
 
 
@@ -130,11 +133,11 @@ def _convert(field: str, cell: str) -> Any:
 def _encoder(
     places: list[tuple[str, int]], constants: dict[str, Any], width: int
 ) -> Callable[[list[str]], bytes]:
-    """Plain cells are copied, the few that need work handled apart: this runs for every row."""
-    plain = [(field, at) for field, at in places if field not in _CONVERT and field not in _NESTED]
-    special = [
-        (field, at, _CONVERT.get(field)) for field, at in places if field in _CONVERT or field in _NESTED
-    ]
+    """Plain cells are copied in one go, the few that need work handled apart: this runs for every row."""
+    names = [field for field, _ in places if field not in _CONVERT and field not in _NESTED]
+    # With two places at least, itemgetter gives a tuple; what the padding gives, zip leaves out.
+    cells_of = itemgetter(*[at for field, at in places if field in set(names)], 0, 0)
+    special = [(field, at, _CONVERT.get(field)) for field, at in places if field not in names]
     constant = {field: value for field, value in constants.items() if field not in _NESTED}
     nested = [(field, value) for field, value in constants.items() if field in _NESTED]
     dumps = orjson.dumps
@@ -143,7 +146,10 @@ def _encoder(
         try:
             if len(row) != width:
                 return dumps(row)
-            value: dict[str, Any] = {field: cell for field, at in plain if (cell := row[at])}
+            cells = cells_of(row)
+            value: dict[str, Any] = dict(zip(names, cells, strict=False))
+            if "" in cells:
+                value = {field: cell for field, cell in value.items() if cell}
             value.update(constant)
             for field, at, convert in special:
                 if cell := row[at]:
@@ -159,8 +165,8 @@ def _encoder(
 
 
 def _put(value: dict[str, Any], field: str, cell: Any) -> None:
-    outer, dot, inner = field.partition(".")
-    if dot:
+    if field in _NESTED:
+        outer, _, inner = field.partition(".")
         value.setdefault(outer, {})[inner] = cell
     else:
         value[field] = cell

@@ -16,12 +16,13 @@ from streams.files import FileError, read_values, total_bytes
 from streams.mapping import CsvMapping, MappingError
 from streams.topics import LARGEST_VALUE
 
-EVENTS = [
-    b'{"time":"2026-11-24T08:03:21+07:00","carrier":"vnx","actor":"a%d","action":"view"}' % n
-    for n in range(5)
-]
-NDJSON = b"\n".join(EVENTS) + b"\n"
 EVENTS = [b'{"time":"2026-11-24T08:03:2%dZ","carrier":"vnx","actor":"a"}' % n for n in range(5)]
+NDJSON = b"\n".join(EVENTS) + b"\n"
+CSV = (
+    b"time,carrier,actor,action\n"
+    b"2026-11-24T08:03:21+07:00,vnx,a0,view\n"
+    b"2026-11-24T08:03:22+07:00,vnx,a1,view\n"
+)
 
 
 @pytest.fixture
