@@ -1,1 +1,17 @@
-"""What a leak looks like: one detector, one file. Pure: no I/O, no clock, no Kafka, no settings."""
+"""What a leak looks like: one detector, one file. Pure: no I/O, no clock, no Kafka, no settings.
+
+The catalogue is the list below. A new detector is one file, one line here and one test.
+"""
+
+from typing import Any
+
+from detectors.base import Detector
+from detectors.bulk_read import BulkRead
+from detectors.off_hours import OffHours
+from detectors.unrelated_parcel import UnrelatedParcel
+
+DETECTORS: tuple[Detector[Any], ...] = (
+    BulkRead(),
+    OffHours(),
+    UnrelatedParcel(),
+)

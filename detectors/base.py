@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import log2
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -65,6 +69,7 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
         seen: event time of this person's previous touch of this parcel; 0 never.
         context: whether the carrier sends parcel context at all.
         others: up to six others who handled the parcel before, as 32-bit hashes, latest first.
+        holiday: whether it was a public holiday where the carrier is.
     """
 
     st: int
@@ -84,6 +89,7 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
     seen: int = 0
     context: bool = False
     others: tuple[int, ...] = ()
+    holiday: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +101,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         confidence: 1 low, 2 medium, 3 high: how much history the baseline rests on.
         evidence: size of the case so far, in the detector's own unit; an episode is updated when it doubles.
         window: seconds the evidence spans at the most.
+        since: event time (ms) of the first touch that counts.
         measures: what was observed, by name.
         baseline: what it was held against, by name.
         parcels: parcels this touch adds to the case (pseudonyms); empty for parcel-less exports.
@@ -106,6 +113,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     confidence: int
     evidence: float
     window: int
+    since: int
     measures: dict[str, float]
     baseline: dict[str, float]
     parcels: tuple[str, ...] = ()
@@ -146,3 +154,123 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     utc_offset: int
     records: int
     samples: tuple[str, ...]
+
+
+#: What a person's finished day teaches about ordinary life: (measure, bin).
+Lesson = tuple[str, int]
+
+#: Steps per doubling of `log_bin`.
+STEPS = 4
+
+
+def log_bin(value: float) -> int:
+    """Bin of a count on a logarithmic scale, four to a doubling; 0 for nothing.
+
+    >>> [log_bin(v) for v in (0, 1, 2, 4, 1000)]
+    [0, 1, 5, 9, 40]
+    """
+    return int(STEPS * log2(value)) + 1 if value >= 1 else 0
+
+
+def bin_top(number: int) -> float:
+    """The largest value `log_bin` puts into a bin.
+
+    >>> round(bin_top(log_bin(1000)))
+    1024
+    """
+    return 2.0 ** (number / STEPS) if number else 0.0
+
+
+class Norm(Protocol):
+    """What is usual in a group of people, learnt from their finished days."""
+
+    @property
+    def days(self) -> int:
+        """Person-days it rests on."""
+
+    def quantile(self, measure: str, q: float) -> float:
+        """The value that a share `q` of person-days did not exceed; 0 when nothing was learnt."""
+
+    def share(self, measure: str, number: int) -> float:
+        """Share of person-days that fell into a bin, 0 to 1."""
+
+    def tail(self, measure: str, value: float) -> float:
+        """Probability that a person-day reaches `value`; never 0, so that surprise stays finite."""
+
+
+class Normal(NamedTuple):
+    """The baselines beyond a person's own: peers (same carrier and role) and the whole company."""
+
+    peers: Norm
+    company: Norm
+
+    def group(self, least: int) -> Norm | None:
+        """Peers if they have `least` person-days, else the company if it has, else None: cold start."""
+        if self.peers.days >= least:
+            return self.peers
+        return self.company if self.company.days >= least else None
+
+
+class Late(NamedTuple):
+    """The reason for an earlier touch has arrived: its (source, offset, index), event time and explanation."""
+
+    touch: tuple[int, int, int]
+    time: int
+    explanation: int
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Detector(Generic[S]):
+    """One way to recognise a leak. Parameters are fields; knowledge of a person is the state, never the detector.
+
+    A detector is pure: what `step` does depends on its arguments and changes nothing but `state`. It is called for
+    millions of touches, so it decides on counters and says only how large its case is; words are for `report`, called
+    when an episode opens, doubles or may have become more severe.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    #: Type of the state: a msgspec Struct.
+    State: ClassVar[type[Any]]
+    #: Seconds without further evidence after which an episode is over.
+    quiet: ClassVar[int] = 3600
+
+    @property
+    def tag(self) -> str:
+        """Name and a hash of the parameters: states of other parameters are never mistaken for these."""
+        return f"{self.name}-{blake2b(repr(self).encode(), digest_size=4).hexdigest()}"
+
+    def initial(self) -> S:
+        """The state of a person never seen."""
+        state: S = self.State()
+        return state
+
+    def step(self, state: S, touch: Touch, normal: Normal) -> float:
+        """Take in a touch; return the size of the case it is part of, in the detector's unit, or 0."""
+        raise NotImplementedError  # the one method every detector must have
+
+    def report(self, state: S, touch: Touch | None, normal: Normal) -> Finding:
+        """Put the present case into numbers and words. `touch` is None when time alone made it ripe."""
+        raise NotImplementedError  # asked for only after `step` or `ripen` returned a case
+
+    def explained(self, state: S, late: Late) -> None:
+        """Take in the reason for an earlier touch."""
+
+    def wake(self, state: S) -> int:
+        """Event time (ms) at which `ripen` is to be called though the person does nothing; 0 for never."""
+        return 0
+
+    def ripen(self, state: S, now: int, normal: Normal) -> float:
+        """Take in that it is `now`; return as `step` does."""
+        return 0.0
+
+    def close_day(self, state: S, day: int) -> Iterable[Lesson]:
+        """The person's local day is over: learn from it, start the next, say what it teaches about others.
+
+        Args:
+            day: the finished day, counted from 1970-01-01.
+        """
+        return ()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from detectors.base import Person, Touch
+from detectors.base import Lesson, Person, Touch
 
 #: (order time, source, offset, index): where a row stands in the one order every stage applies rows in. Order time is
 #: the running maximum of event time within a source partition, so a late event never moves the order back.
@@ -130,13 +130,15 @@ class Explained(msgspec.Struct, array_like=True, gc=False):
 
 
 class NormsRow(msgspec.Struct, array_like=True, gc=False):
-    """What one detect partition saw of ordinary person-days: {group: {measure: {bin: count}}}."""
+    """What one finished day of one person taught: it goes to every partition of the actor log."""
 
     st: int
     src: int
     off: int
     idx: int
-    groups: dict[str, dict[str, dict[int, int]]]
+    carrier: str
+    role: str
+    lessons: list[Lesson]
 
 
 class Block(msgspec.Struct, array_like=True, gc=False):

@@ -1,0 +1,123 @@
+"""Episodes: one alert is one stretch of one person's doing as one detector sees it, however many touches it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from detectors.base import Alert, Detector, Finding, Person, Touch
+
+CREATE, UPDATE, CLOSE = 1, 2, 3
+MOST_SAMPLES = 20
+#: A case is put into words again when it has grown by this factor; it is told when it has doubled or is more severe.
+GROWTH = 1.25
+
+
+class Episode(msgspec.Struct, array_like=True):
+    """An open episode.
+
+    Attributes:
+        uid: hash of carrier, person, detector and the moment it opened.
+        opened, first, last: event time (ms) of the opening, the first and the latest contributing touch.
+        sequence: messages sent so far.
+        told: evidence when last told. look: evidence at which it is put into words again.
+        records: shipment records read in contributing touches since it opened, and before, as the finding measured them.
+        samples: parcels, latest last.
+        finding: as last told.
+        utc_offset: minutes, of the latest touch.
+    """
+
+    uid: str
+    opened: int
+    first: int
+    last: int
+    sequence: int
+    told: float
+    look: float
+    records: int
+    samples: list[str]
+    finding: Finding
+    utc_offset: int
+
+
+def episode_uid(person: Person, detector: str, opened: int) -> str:
+    """The identity of an episode: the same on every replay of the log.
+
+    >>> episode_uid(Person("k1.x", "vnx"), "bulk_read", 0)
+    'b00b9f6a8e0b0a1c'
+    """
+    return blake2b(f"{person.carrier}|{person.token}|{detector}|{opened}".encode(), digest_size=16).hexdigest()
+
+
+def take_case(
+    episode: Episode | None,
+    detector: Detector[Any],
+    person: Person,
+    evidence: float,
+    time: int,
+    touch: Touch | None,
+    utc_offset: int,
+    report: Callable[[], Finding],
+) -> tuple[Episode, Alert | None]:
+    """Let a touch, or time alone, add to a case.
+
+    Args:
+        episode: the open one of this person and detector, if any.
+        evidence: size of the case now.
+        time: event time, ms.
+        report: asks the detector for words; called only when they may be needed.
+
+    Returns:
+        The episode, and what is to be told now, if anything.
+    """
+    if episode is None:
+        finding = report()
+        records = int(finding.measures.get("records", touch.records if touch else 0))
+        episode = Episode(
+            episode_uid(person, detector.name, time), time, min(time, finding.since), time,
+            1, evidence, evidence * GROWTH, records, list(finding.parcels)[-MOST_SAMPLES:], finding, utc_offset,
+        )  # fmt: skip
+        return episode, _alert(episode, detector, person, CREATE, time)
+    episode.last = max(episode.last, time)
+    episode.utc_offset = utc_offset
+    if touch is not None:
+        episode.records += touch.records
+        if touch.parcel and not touch.seen:
+            episode.samples = [*episode.samples, touch.parcel][-MOST_SAMPLES:]
+    if evidence < episode.look:
+        return episode, None
+    finding = report()
+    episode.look = evidence * GROWTH
+    if evidence < 2 * episode.told and finding.severity <= episode.finding.severity:
+        return episode, None
+    episode.told, episode.finding, episode.sequence = evidence, finding, episode.sequence + 1
+    return episode, _alert(episode, detector, person, UPDATE, time)
+
+
+def close(episode: Episode, detector: Detector[Any], person: Person, now: int) -> Alert:
+    """The episode is over: nothing was added for the detector's quiet time."""
+    episode.sequence += 1
+    return _alert(episode, detector, person, CLOSE, now)
+
+
+def _alert(episode: Episode, detector: Detector[Any], person: Person, activity: int, at: int) -> Alert:
+    return Alert(
+        uid=episode.uid,
+        activity=activity,
+        sequence=episode.sequence,
+        detector=detector.name,
+        version=detector.tag,
+        summary=detector.summary,
+        person=person,
+        finding=episode.finding,
+        opened=episode.opened,
+        first=episode.first,
+        last=episode.last,
+        at=at,
+        utc_offset=episode.utc_offset,
+        records=episode.records,
+        samples=tuple(episode.samples),
+    )

@@ -1,0 +1,239 @@
+"""detect knows people: every touch runs through every detector, in the log's order; what they find becomes alerts."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from detectors import DETECTORS
+from detectors.base import Alert, Detector, Late, Touch
+from detectors.episodes import close, take_case
+from models.norms import DELAY, Norms, NormsState
+from streams import ocsf
+from streams.actors import Actor, ActorCodec
+from streams.events import (
+    DETECT_SOURCE,
+    RELATE_SOURCE,
+    Block,
+    Explained,
+    NormsRow,
+    encode_block,
+    source_id,
+)
+from streams.merge import Row
+from streams.stage import RESERVED, KeyedStage, Out, Snapshot, StateCache, Store
+from streams.topics import ACTOR_LOG, ALERTS
+
+DAY = 86_400_000
+MINUTE = 60_000
+NEVER = 1 << 62
+
+
+class DetectStage(KeyedStage[Actor]):
+    """One partition of the actor log.
+
+    Args:
+        partition, partitions: which, of how many.
+        store: the partition's share of the `detect` table.
+        detectors: the catalogue.
+    """
+
+    NORMS = RESERVED + "norms"
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        store: Store,
+        detectors: tuple[Detector[Any], ...] = DETECTORS,
+    ) -> None:
+        codec = ActorCodec(detectors)
+        sources = (source_id(kind, p) for kind in (RELATE_SOURCE, DETECT_SOURCE) for p in range(partitions))
+        super().__init__(
+            partition, store, sources, StateCache(store, codec.decode, codec.encode, codec.initial, keep=50_000)
+        )
+        self._partitions = partitions
+        self._source = source_id(DETECT_SOURCE, partition)
+        self._detectors = detectors
+        self._steps = [detector.step for detector in detectors]
+        self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
+        raw = store.get(self.NORMS.encode())
+        self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState())
+        self._encode_norms = msgspec.msgpack.Encoder(order="sorted").encode
+        self._norms_changed = False
+        self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
+        heapq.heapify(self._timers)
+        self._lessons: list[NormsRow] = []
+        self._said: tuple[int, bool | None] = (-1, None)
+        self.alerted: Counter[tuple[str, int, int]] = Counter()
+
+    def apply(self, rows: list[Row]) -> None:
+        self._learn()
+        get, dirty, steps = self.states.get, self.states.dirty, self._steps
+        normal_of = self.norms.normal
+        due = self._next_due()
+        for row in rows:
+            if row.st >= due:
+                self._pass_time(row.st)
+                due = self._next_due()
+            if type(row) is Touch:
+                who = row.who
+                token = who.token
+                actor = get(token)
+                here = (row.st, row.src, row.off, row.idx)
+                if here <= actor.pos:
+                    continue
+                actor.pos = here
+                dirty.add(token)
+                day = (row.time + row.tz * MINUTE) // DAY
+                if day > actor.day:
+                    self._new_day(actor, day, row)
+                actor.who, actor.utc_offset = who, row.tz
+                normal = normal_of(who.carrier, who.role)
+                states = actor.states
+                for index, step in enumerate(steps):
+                    evidence = step(states[index], row, normal)
+                    if evidence:
+                        self._case(actor, index, evidence, row.time, row)
+                if self._wakers or actor.episodes:
+                    due = min(due, self._set_timer(token, actor))
+            elif type(row) is Explained:
+                self._explain(row)
+        self._pass_time(self.merge.bound - 1)
+
+    def _explain(self, row: Explained) -> None:
+        token = row.who.token
+        actor = self.states.get(token)
+        here = (row.st, row.src, row.off, row.idx)
+        if here <= actor.pos:
+            return
+        actor.pos = here
+        self.states.dirty.add(token)
+        late = Late(row.touch, row.time, row.explanation)
+        for detector, state in zip(self._detectors, actor.states, strict=True):
+            detector.explained(state, late)
+        self._set_timer(token, actor)
+
+    def _new_day(self, actor: Actor, day: int, row: Touch) -> None:
+        """The person's previous local day is over; what it teaches is sent to all partitions."""
+        if actor.day and actor.who is not None:
+            lessons = [
+                lesson
+                for detector, state in zip(self._detectors, actor.states, strict=True)
+                for lesson in detector.close_day(state, actor.day)
+            ]
+            who = actor.who
+            self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons))
+        actor.day = day
+
+    def _case(self, actor: Actor, index: int, evidence: float, time: int, touch: Touch | None) -> None:
+        detector, state, who = self._detectors[index], actor.states[index], actor.who
+        assert who is not None, "a person without a touch has no case"
+        normal = self.norms.normal(who.carrier, who.role)
+        episode, alert = take_case(
+            actor.episodes.get(detector.name),
+            detector,
+            who,
+            evidence,
+            time,
+            touch,
+            actor.utc_offset,
+            lambda: detector.report(state, touch, normal),
+        )
+        actor.episodes[detector.name] = episode
+        if alert is not None:
+            self._tell(alert, touch.ts if touch else 0)
+
+    def _tell(self, alert: Alert, produced: int) -> None:
+        self.alerted[alert.detector, alert.finding.severity, alert.activity] += 1
+        headers = ocsf.headers(alert, produced)
+        self.out.append(Out(ALERTS, None, alert.person.token.encode(), ocsf.encode(alert), headers))
+
+    def _set_timer(self, token: str, actor: Actor) -> int:
+        """Event time at which the person needs attention next, noted when it has changed."""
+        due = NEVER
+        for index in self._wakers:
+            wake = self._detectors[index].wake(actor.states[index])
+            if wake and wake < due:
+                due = wake
+        for name, episode in actor.episodes.items():
+            due = min(due, episode.last + self._quiet(name))
+        if due == NEVER:
+            actor.due = 0
+            return NEVER
+        if due != actor.due:
+            actor.due = due
+            heapq.heappush(self._timers, (due, token))
+        return due
+
+    def _quiet(self, name: str) -> int:
+        return next((d.quiet for d in self._detectors if d.name == name), 0) * 1000
+
+    def _next_due(self) -> int:
+        return min(self.norms.due, self._timers[0][0] if self._timers else NEVER)
+
+    def _pass_time(self, now: int) -> None:
+        """Do, in order, what falls due up to `now`: norms take effect, graces end, episodes close."""
+        while (due := self._next_due()) <= now:
+            if self.norms.due <= due:
+                self.norms.advance(due)
+                self._norms_changed = True
+                continue
+            _, token = heapq.heappop(self._timers)
+            actor = self.states.get(token)
+            if actor.due == due:
+                self._wake(token, actor, due)
+
+    def _wake(self, token: str, actor: Actor, now: int) -> None:
+        self.states.dirty.add(token)
+        actor.due = 0
+        who = actor.who
+        assert who is not None, "only a person who did something has a timer"
+        normal = self.norms.normal(who.carrier, who.role)
+        for index in self._wakers:
+            state = actor.states[index]
+            wake = self._detectors[index].wake(state)
+            if wake and wake <= now:
+                evidence = self._detectors[index].ripen(state, now, normal)
+                if evidence:
+                    self._case(actor, index, evidence, now, None)
+        for detector in self._detectors:
+            episode = actor.episodes.get(detector.name)
+            if episode is not None and episode.last + detector.quiet * 1000 <= now:
+                del actor.episodes[detector.name]
+                self._tell(close(episode, detector, who, now), 0)
+        self._set_timer(token, actor)
+
+    def _learn(self) -> None:
+        for offset, bound, rows in self.merge.aside:
+            if offset > self.norms.state.upto:
+                for row in rows:
+                    self.norms.learn(row.st, bound, row.carrier, row.role, row.lessons)
+                self.norms.state.upto = offset
+                self._norms_changed = True
+        self.merge.aside.clear()
+
+    def emit(self) -> None:
+        bound, idle = self.merge.bound, self.merge.idle
+        # Partitions wait for each other only beyond DELAY of event time, so word every quarter of it is soon enough.
+        if not self._lessons and self._said[1] == idle and bound < self._said[0] + DELAY // 4:
+            return
+        self._said = (bound, idle)
+        block = encode_block(
+            Block(self._source, (bound, -1, -1, -1), bound + DELAY, idle, norms=self._lessons)
+        )
+        self._lessons = []
+        self.out.extend(Out(ACTOR_LOG, partition, None, block) for partition in range(self._partitions))
+
+    def rest(self) -> None:
+        """Nothing to say: idleness passes through with the blocks that bring it."""
+
+    def snapshot(self) -> Snapshot:
+        snapshot = super().snapshot()
+        if self._norms_changed:
+            self._norms_changed = False
+            snapshot.states.append((self.NORMS.encode(), self._encode_norms(self.norms.state)))
+        return snapshot
