@@ -12,25 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.abc import ConsumerRebalanceListener
 from click.testing import CliRunner, Result
 from prometheus_client import CollectorRegistry
 
-from streams.broker import Broker
 from streams.cli import main
 from streams.deliveries import Outbox
 from streams.doctor import Check, Status, examine
 from streams.doctor.examination import _side_by_side
-from streams.doctor.kafka import WORKER_TOPICS
+from streams.doctor.local import check_data_dir, check_keys, check_outbox
 from streams.doctor.network import check_receiver, check_worker
 from streams.health import serve
 from streams.metrics import Metrics, new_registry
 from streams.settings import Receiver, Settings
 from streams.sinks import Delivery
 from streams.tokens import Keyring
-from streams.topic_admin import admin_client, ensure_topics
-from streams.topics import ACCESS_EVENTS, ALERTS
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 
@@ -103,18 +98,16 @@ def test_with_everything_down_it_ends_in_ten_seconds_with_exit_code_1(
     assert "remedy: start one (`parcelwatch broker`" in result.output
 
 
-def test_scripts_get_json(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = invoke(settings, monkeypatch, "--json")
-    answer = json.loads(result.output)
-    assert (result.exit_code, answer["status"]) == (1, "red")
-    assert {"name", "status", "detail", "remedy"} == set(answer["checks"][0])
-
-
-def test_a_bad_setting_is_red_and_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_setting_is_red_and_scripts_get_json(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PARCELWATCH_PARTITIONS", "none")
-    result = invoke(settings, monkeypatch)
+    result = invoke(settings, monkeypatch, "--json")
     assert result.exit_code == 1
-    assert "setting partitions" in result.output
+    (check,) = json.loads(result.output)["checks"]
+    assert json.loads(result.output)["status"] == check["status"] == "red"
+    assert "setting partitions = 'none'" in check["detail"]
+    assert set(check) == {"name", "status", "detail", "remedy"}
 
 
 def test_a_check_that_hangs_is_red_at_the_deadline_and_holds_up_no_other() -> None:
@@ -135,13 +128,13 @@ def test_a_check_that_hangs_is_red_at_the_deadline_and_holds_up_no_other() -> No
 def test_a_key_ring_others_may_read_is_red_and_shows_no_key(settings: Settings) -> None:
     keys = settings.keys_path
     keys.chmod(keys.stat().st_mode | stat.S_IRGRP | stat.S_IROTH)
-    check = ask(settings)["keys"]
+    check = check_keys(settings)
     assert check.status is Status.RED
     assert str(keys) in check.detail
 
 
 def test_a_carrier_without_a_key_is_red(settings: Settings) -> None:
-    check = ask(Settings(**{**dict(settings), "carriers": {"other": {}}}))["keys"]
+    check = check_keys(Settings(**{**dict(settings), "carriers": {"other": {}}}))
     assert check.status is Status.RED
     assert "no key for other" in check.detail
     assert check.remedy == "`parcelwatch keys add other`"
@@ -149,7 +142,7 @@ def test_a_carrier_without_a_key_is_red(settings: Settings) -> None:
 
 def test_a_data_folder_that_is_a_file_is_red(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    check = ask(settings.model_copy(update={"data_dir": tmp_path / "file"}))["data folder"]
+    check = check_data_dir(settings.model_copy(update={"data_dir": tmp_path / "file"}))
     assert check.status is Status.RED
 
 
@@ -187,10 +180,11 @@ def test_deliveries_are_read_from_the_outbox(settings: Settings) -> None:
         id="u-1", uid="u", type="parcelwatch.alert.created", occurred=0, recorded=0.0, body=b"{}"
     )
     outbox.admit([message], ["soc"], time.time())
-    assert ask(settings)["deliveries soc"].detail == "1 pending, 0 undelivered, 0 delivered"
+    (check,) = check_outbox(settings, settings.data_dir / "deliveries.sqlite")
+    assert (check.name, check.detail) == ("deliveries soc", "1 pending, 0 undelivered, 0 delivered")
     outbox.disable("soc", time.time(), "410 Gone")
     outbox.close()
-    check = ask(settings)["deliveries soc"]
+    (check,) = check_outbox(settings, settings.data_dir / "deliveries.sqlite")
     assert check.status is Status.RED
     assert "disabled: 410 Gone; 0 pending, 1 undelivered" in check.detail
     assert "tell resend --receiver soc" in check.remedy
@@ -227,100 +221,3 @@ async def test_another_process_on_the_workers_port_is_not_taken_for_it(settings:
     check = await asked_worker(settings, new_registry())
     assert check.status is Status.RED
     assert "is no worker" in check.detail
-
-
-@pytest.fixture(scope="module")
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker of these tests alone: the doctor looks at topics by their real names, which others use as
-    well."""
-    with Broker(tmp_path_factory.mktemp("doctor-broker")) as broker:
-        yield broker
-
-
-@pytest.fixture
-async def live(own_broker: Broker, settings: Settings, app_id: str) -> Settings:
-    """A deployment on a real broker with three access events waiting and its topics made."""
-    settings = settings.model_copy(update={"broker": own_broker.bootstrap, "app_id": app_id})
-    ensure_topics(settings)
-    async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
-        for _ in range(3):
-            await producer.send_and_wait(ACCESS_EVENTS, b"{}", partition=1)
-    return settings
-
-
-class Joined(ConsumerRebalanceListener):  # type: ignore[misc] - aiokafka has no types
-    """Says when a consumer has its partitions."""
-
-    def __init__(self) -> None:
-        self.event = asyncio.Event()
-
-    async def on_partitions_revoked(self, revoked: object) -> None:
-        """Nothing is held."""
-
-    async def on_partitions_assigned(self, assigned: object) -> None:
-        self.event.set()
-
-
-async def member(settings: Settings, group: str, topics: tuple[str, ...]) -> AIOKafkaConsumer:
-    """A live member of the group that has consumed and committed everything there is."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.broker,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    joined = Joined()
-    consumer.subscribe(topics, listener=joined)
-    await consumer.start()
-    await asyncio.wait_for(joined.event.wait(), 30)
-    await consumer.commit(await consumer.end_offsets(consumer.assignment()))
-    return consumer
-
-
-@pytest.mark.broker
-async def test_all_is_green_when_all_is_well_and_the_dead_group_is_named_afterwards(
-    live: Settings, listening: int
-) -> None:
-    registry = new_registry()
-    Metrics(registry).stage["detect"].checkpointed(0.1, time.time())
-    Outbox(live.data_dir / "deliveries.sqlite").close()
-    members = [
-        await member(live, live.app_id, WORKER_TOPICS),
-        await member(live, f"{live.app_id}-tell", (ALERTS,)),
-    ]
-    async with serve("127.0.0.1", 0, registry, ready, ready) as endpoint:
-        well = with_receiver(live, f"http://127.0.0.1:{listening}/")
-        well = well.model_copy(update={"http_port": endpoint.port})
-        checks = await asyncio.to_thread(ask, well, 5.0)
-    for consumer in members:
-        await consumer.stop()
-    assert not_green(checks) == {}
-    assert checks["topics"].detail == "all 10 as needed"
-    assert checks["worker group"].detail == f"1 live in group {live.app_id}"
-    assert checks["lag access-events"].detail == "0 records behind"
-    gone = await asyncio.to_thread(ask, live, 5.0)
-    assert gone["worker group"].status is Status.RED
-    assert gone["worker group"].remedy == "start one: `parcelwatch worker`"
-
-
-@pytest.mark.broker
-async def test_records_nobody_consumes_are_red_with_their_number(live: Settings) -> None:
-    checks = await asyncio.to_thread(ask, live, 5.0)
-    with admin_client(live) as admin:
-        version = admin.get_broker_version_data(1).broker_version
-    assert checks["broker"].detail == f"Kafka {version[0]}.{version[1]} at {live.broker}, 1 broker"
-    assert checks["worker group"].status is Status.YELLOW
-    lag = checks["lag access-events"]
-    assert lag.status is Status.RED
-    waiting = int(lag.detail.split()[0])
-    assert waiting >= 3
-    assert lag.detail.endswith("records behind and nobody consuming")
-    assert checks["lag actor-log"].status is Status.GREEN
-
-
-@pytest.mark.broker
-async def test_missing_topics_are_named(live: Settings) -> None:
-    checks = await asyncio.to_thread(ask, live.model_copy(update={"app_id": f"{live.app_id}x"}), 5.0)
-    assert checks["topics"].status is Status.RED
-    assert checks["topics"].detail.startswith(f"missing: {live.app_id}x-admit-changelog")
-    assert checks["topics"].remedy == "run `parcelwatch topics create`"

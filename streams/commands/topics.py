@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
-from streams.settings import Settings, SettingsError, load_settings
+from streams.commands.common import plain_errors
+from streams.settings import Settings, load_settings
 from streams.topic_admin import TopicError, TopicState, check_topics, ensure_topics
 from streams.topics import TopicSpec, topic_specs
 
 
 def _settings() -> Settings:
-    try:
+    with plain_errors():
         return load_settings()
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from None
 
 
 @click.group("topics")
