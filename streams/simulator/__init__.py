@@ -4,7 +4,7 @@
 >>> simulation = simulate(SimulationConfig(staff=20, leaks=("bulk_export",), lookalikes=()))
 >>> topic, record = next(iter(simulation.events()))
 >>> topic, record["carrier"]
-('parcel-context', 'vnx')
+('access-events', 'vnx')
 >>> [(line["label"], line["shape"]) for line in simulation.truth]
 [('leak', 'bulk_export')]
 """

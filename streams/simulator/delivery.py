@@ -105,7 +105,7 @@ class Delivery:
         )
         for parcel in load:
             recorder.context(
-                assigned, parcel.id, "assigned", code, route=parcel.route, staff=(courier.actor,)
+                assigned, parcel.id, "assigned", site=code, route=parcel.route, staff=(courier.actor,)
             )
         recorder.access(start + 30_000, courier, "login", system="courier-app", channel="app")
         recorder.access(
@@ -124,7 +124,7 @@ class Delivery:
                 leaves + 30_000,
                 parcel.id,
                 "out_for_delivery",
-                code,
+                site=code,
                 route=parcel.route,
                 staff=(courier.actor,),
             )
@@ -164,9 +164,9 @@ class Delivery:
             recorder.access(ms, courier, "update", (parcel.id,), system="courier-app", channel="app")
             if parcel.attempts < _ATTEMPTS:
                 return False
-            recorder.context(ms + 1_000, parcel.id, "returned", code, staff=(courier.actor,))
+            recorder.context(ms + 1_000, parcel.id, "returned", site=code, staff=(courier.actor,))
             return True
         recorder.access(ms, courier, "scan", (parcel.id,), system="courier-app", channel="app")
-        recorder.context(ms + 400, parcel.id, "delivered", code, staff=(courier.actor,))
+        recorder.context(ms + 400, parcel.id, "delivered", site=code, staff=(courier.actor,))
         self.delivered[code].append(parcel)
         return True

@@ -55,7 +55,7 @@ def sample(world: World, leak: Leak, count: int) -> list[Parcel]:
 
 
 def unrelated(world: World, leak: Leak, count: int) -> list[Parcel]:
-    """Known parcels that never pass the person's site and that nobody called about; fewer if there are fewer."""
+    """Known parcels off the person's site that nobody called about; fewer if there are fewer."""
     person = leak.person
     strange = [
         parcel
@@ -89,7 +89,7 @@ def views(
     site: str | None = None,
     ip: str | None = None,
 ) -> None:
-    """Open one parcel after the other at the given times, in the person's usual place unless told otherwise."""
+    """Open one parcel after the other at the given times, in the person's usual place by default."""
     system, channel = desk(leak.person)
     for parcel, ms in zip(parcels, times, strict=True):
         world.recorder.access(

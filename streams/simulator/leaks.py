@@ -77,13 +77,16 @@ class Leaks:
         # Where the run is long enough, ordinary days come first: detectors need to have seen the person.
         first = min(last, max(1, world.config.days // 3))
         if shape.days > 1:
-            first = min(first, max(0, world.config.days - shape.days))
+            # Working days only: a leak of so many takes about seven fifths as many calendar days.
+            latest = max(0, world.config.days - shape.days * 7 // 5)
+            first = latest if latest < first else rng.randint(first, latest)
         days = list(range(first, last + 1))
         for person in people:
             if shape.days == 1:
                 rng.shuffle(days)
             fitting = [day for day in days if self._fits(shape, person, day)]
-            if fitting:
+            # What goes on for days takes somebody who is there on at least half of them.
+            if len(fitting) >= (min(shape.days, len(days)) + 1) // 2:
                 entry = world.plant(name, person.actor)
                 size = magnitude(rng, *shape.size)
                 # No day without a parcel, however few there are to spread.

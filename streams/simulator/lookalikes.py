@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from streams.simulator.clock import HOUR, MINUTE
 from streams.simulator.office import Office
@@ -98,29 +99,30 @@ class LookAlikes:
         )
 
     def _month_end_export(self, rng: random.Random) -> str | None:
-        days = [day for day in range(self._world.config.days) if self._world.clock.is_month_end(day)]
+        world = self._world
+        days = [day for day in range(world.config.days) if world.clock.is_month_end(day)]
         if not days:
             return "no last working day of a month lies in the run; choose other dates"
         for day in days:
-            self._daily.append((day, self._export_month))
+            for person, start, end in world.on_day(day, ("cod_accountant",)):
+                entry = world.plant("month_end_export", person.actor)
+                self._daily.append((day, partial(self._export_month, entry, person, (start, end))))
         return None
 
-    def _export_month(self, day: int) -> None:
-        world = self._world
-        rng = world.config.rng("month end", day)
-        for person, start, end in world.on_day(day, ("cod_accountant",)):
-            entry = world.plant("month_end_export", person.actor)
-            for ms in spread(rng, rng.randint(2, 4), (start + end) // 2, end - 10 * MINUTE):
-                rows = round(len(world.known) * rng.uniform(0.8, 1.5))
-                world.recorder.access(
-                    ms,
-                    person,
-                    "export",
-                    records=rows,
-                    system="data-warehouse",
-                    fields=("name", "cod"),
-                    planted=entry,
-                )
+    def _export_month(self, entry: Planted, person: Person, span: tuple[int, int], day: int) -> None:
+        world, (start, end) = self._world, span
+        rng = world.config.rng("month end", person.badge, day)
+        for ms in spread(rng, rng.randint(2, 4), (start + end) // 2, end - 10 * MINUTE):
+            rows = round(len(world.known) * rng.uniform(0.8, 1.5))
+            world.recorder.access(
+                ms,
+                person,
+                "export",
+                records=rows,
+                system="data-warehouse",
+                fields=("name", "cod"),
+                planted=entry,
+            )
 
     def _claims_campaign(self, rng: random.Random) -> str | None:
         found = self._at_work(rng, "claims_clerk")
@@ -129,7 +131,7 @@ class LookAlikes:
         person, day = found
         entry = self._world.plant("claims_campaign", person.actor)
         self._follow(entry, person, day, day)
-        self._daily.append((day, lambda on: self._settle_campaign(person, on)))
+        self._daily.append((day, partial(self._settle_campaign, person)))
         return None
 
     def _settle_campaign(self, person: Person, day: int) -> None:
@@ -145,7 +147,6 @@ class LookAlikes:
                 span[0] + rng.randint(10_000, 300_000),
                 parcel.id,
                 "ticket_opened",
-                person.site,
                 ticket=parcel.ticket,
             )
         self._office.settle(rng, person, pile, span[0] + 10 * MINUTE, span[1] - 10 * MINUTE)
@@ -158,7 +159,7 @@ class LookAlikes:
         trainee = self._world.staff.trainee(mentor, day)
         entry = self._world.plant("new_hire", trainee.actor)
         for on in range(day, day + _TRAINING_DAYS):
-            self._daily.append((on, lambda today: self._shadow(entry, trainee, mentor, today)))
+            self._daily.append((on, partial(self._shadow, entry, trainee, mentor)))
         return None
 
     def _shadow(self, entry: Planted, trainee: Person, mentor: Person, day: int) -> None:
@@ -182,10 +183,14 @@ class LookAlikes:
                 )
 
     def _migration_batch(self, rng: random.Random) -> str | None:
+        entry = self._world.plant("migration_batch", "svc-warehouse")
+        self._daily.append((rng.randrange(self._world.config.days), partial(self._migrate, entry)))
+        return None
+
+    def _migrate(self, entry: Planted, day: int) -> None:
         world = self._world
-        account = world.staff.services["svc-warehouse"]
-        entry = world.plant("migration_batch", account.actor)
-        night = world.clock.midnight(rng.randrange(world.config.days))
+        rng, night = world.config.rng("migration", day), world.clock.midnight(day)
+        account = world.staff.services[entry.actor]
         for ms in spread(rng, rng.randint(10, 25), night + HOUR, night + 4 * HOUR):
             world.recorder.access(
                 ms,
@@ -197,7 +202,6 @@ class LookAlikes:
                 fields=PERSONAL,
                 planted=entry,
             )
-        return None
 
     def _hub_night_shift(self, rng: random.Random) -> str | None:
         world = self._world

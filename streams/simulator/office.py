@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from streams.simulator.clock import HOUR, MINUTE
+from streams.simulator.clock import DAY, HOUR, MINUTE
 from streams.simulator.delivery import Delivery
 from streams.simulator.records import PERSONAL
 from streams.simulator.staff import Person
@@ -24,12 +24,13 @@ _UI_ROLES = (
 
 
 class Office:
-    """The day's work at desks; `tickets` are the open ones that claims clerks work through."""
+    """The day's work at desks. Claims clerks settle the tickets of earlier days."""
 
     def __init__(self, world: World, delivery: Delivery) -> None:
         self._world, self._delivery = world, delivery
         self._calls = 0
-        self.tickets: list[Parcel] = []
+        self._tickets: list[Parcel] = []
+        self._opened_today: list[Parcel] = []
 
     def run(self, day: int) -> None:
         """One day of every desk. Nothing happens before the first parcels are known."""
@@ -54,11 +55,12 @@ class Office:
         rng = world.config.rng("curiosity", day)
         for person, start, end in world.on_day(day, _UI_ROLES):
             self._slips(rng, person, start, end)
+        self._tickets += self._opened_today
+        self._opened_today = []
 
     def _counter(self, rng: random.Random, clerk: Person, start: int, end: int) -> None:
         """Customers at the counter ask for parcels that lie at this depot or are due here."""
-        here = [parcel for parcel in self._world.waiting[clerk.site] if parcel.ready < start]
-        here = here or self._world.at_depot[clerk.site]
+        here = self._lying(clerk.site, start) or self._world.at_depot[clerk.site]
         if not here:
             return
         for ms in spread(rng, round(25 * clerk.pace), start + 5 * MINUTE, end - 5 * MINUTE):
@@ -68,6 +70,11 @@ class Office:
             self._world.recorder.access(
                 ms + 8_000, clerk, "view", (parcel.id,), system="tms-web", fields=PERSONAL
             )
+
+    def _lying(self, site: str, before: int) -> list[Parcel]:
+        """Parcels that came to the depot since the run began and had not left it by the given instant."""
+        begin = self._world.clock.start_ms
+        return [parcel for parcel in self._world.waiting[site] if begin <= parcel.ready < before]
 
     def _calls_taken(self, rng: random.Random, agent: Person, start: int, end: int) -> None:
         world, recorder = self._world, self._world.recorder
@@ -79,7 +86,7 @@ class Office:
             # Half of the call records are written when the call ends: context that comes late.
             parcel.asked = True
             logged = ms - 2_000 if rng.random() < 0.5 else ms + rng.randint(60, 300) * 1_000
-            recorder.context(logged, parcel.id, "call", agent.site, staff=(agent.actor,))
+            recorder.context(logged, parcel.id, "call", staff=(agent.actor,))
             recorder.access(
                 ms, agent, "search", (parcel.id,), system="call-centre-crm", fields=("phone",), reason=reason
             )
@@ -93,21 +100,23 @@ class Office:
                 reason=reason,
             )
             if parcel.ticket is None and rng.random() < 0.07:
-                self.open_ticket(ms + 90_000, parcel, agent)
+                self._open_ticket(ms + 90_000, parcel, agent)
 
-    def open_ticket(self, ms: int, parcel: Parcel, opener: Person) -> None:
-        """Open a ticket on a parcel for the claims clerks to settle."""
-        parcel.ticket, parcel.asked = self._world.ticket(), True
-        self._world.recorder.context(
-            ms, parcel.id, "ticket_opened", opener.site, staff=(opener.actor,), ticket=parcel.ticket
-        )
-        self.tickets.append(parcel)
+    def _open_ticket(self, ms: int, parcel: Parcel, opener: Person) -> str:
+        ticket = parcel.ticket = self._world.ticket()
+        parcel.asked = True
+        self._world.recorder.context(ms, parcel.id, "ticket_opened", staff=(opener.actor,), ticket=ticket)
+        self._opened_today.append(parcel)
+        return ticket
 
     def _claims(self, rng: random.Random, clerk: Person, start: int, end: int) -> None:
-        while len(self.tickets) < 12:  # claims also come by mail, outside the call centre
-            self.open_ticket(start + 10_000, rng.choice(self._world.known), clerk)
-        count = min(len(self.tickets), round(30 * clerk.pace))
-        mine, self.tickets = self.tickets[:count], self.tickets[count:]
+        count = round(30 * clerk.pace)
+        mine, self._tickets = self._tickets[:count], self._tickets[count:]
+        for _ in range(12 - len(mine)):  # claims also come by mail, outside the call centre
+            parcel = rng.choice(self._world.known)
+            if parcel.ticket is None:
+                self._open_ticket(start + 10_000, parcel, clerk)
+                mine.append(self._opened_today.pop())
         self.settle(rng, clerk, mine, start + 15 * MINUTE, end - 15 * MINUTE)
 
     def settle(self, rng: random.Random, clerk: Person, parcels: list[Parcel], start: int, end: int) -> None:
@@ -126,17 +135,18 @@ class Office:
             )
             if rng.random() < 0.75:
                 recorder.context(
-                    ms + 120_000, parcel.id, "ticket_closed", clerk.site, staff=(clerk.actor,), ticket=ticket
+                    ms + 120_000, parcel.id, "ticket_closed", staff=(clerk.actor,), ticket=ticket
                 )
                 parcel.ticket = None
             else:
-                self.tickets.append(parcel)
+                self._opened_today.append(parcel)
 
     def _accounts(self, rng: random.Random, manager: Person, start: int, end: int) -> None:
         """A key-account manager goes through the parcels of his shippers and sends them a report."""
         mine = [parcel for parcel in self._world.known if parcel.manager is manager]
         if not mine:
             return
+        mine = [parcel for parcel in mine if start - DAY < parcel.ready < start] or mine
         first, second, report = spread(rng, 3, start + 20 * MINUTE, end - 20 * MINUTE)
         page = [parcel.id for parcel in mine[-50:]]
         self._world.recorder.access(
@@ -146,7 +156,7 @@ class Office:
             self._world.recorder.access(
                 second + n * 40_000, manager, "view", (parcel.id,), system="tms-web", fields=PERSONAL
             )
-        rows = round(len(mine) / 8 * rng.uniform(0.9, 1.1))
+        rows = round(len(mine) * rng.uniform(0.9, 1.1))
         self._world.recorder.access(
             report, manager, "export", records=rows, system="data-warehouse", fields=("name", "cod")
         )
@@ -168,10 +178,11 @@ class Office:
         """A few tickets of colleagues, and reports without personal data."""
         for ms in spread(rng, rng.randint(2, 6), start + 10 * MINUTE, end - 10 * MINUTE):
             parcel = rng.choice(self._world.known)
-            if parcel.ticket is None:
-                self.open_ticket(ms - 60_000, parcel, engineer)
+            if parcel.ticket is not None:
+                continue
+            ticket = self._open_ticket(ms - 60_000, parcel, engineer)
             self._world.recorder.access(
-                ms, engineer, "view", (parcel.id,), system="tms-web", reason=("ticket", parcel.ticket or "")
+                ms, engineer, "view", (parcel.id,), system="tms-web", reason=("ticket", ticket)
             )
         self._world.recorder.access(
             start + 2 * HOUR, engineer, "list", records=rng.randint(5, 60), system="data-warehouse"
@@ -182,7 +193,7 @@ class Office:
         self._world.recorder.access(
             start + 30 * MINUTE, manager, "list", records=rng.randint(10, 80), system="tms-web"
         )
-        waiting = [parcel for parcel in self._world.waiting[manager.site] if parcel.ready < start]
+        waiting = self._lying(manager.site, start)
         for ms in spread(rng, rng.randint(4, 12) if here else 0, start + HOUR, end - HOUR):
             parcel = rng.choice(waiting or here or self._world.known)
             self._world.recorder.access(ms, manager, "view", (parcel.id,), system="tms-web", fields=("name",))
@@ -228,7 +239,7 @@ class Office:
                 channel=channel,
                 outcome="not_found",
             )
-        if rng.random() < 0.45:
+        if rng.random() < 0.7:
             ms = rng.randint(start + 10 * MINUTE, end - 10 * MINUTE)
             for n in range(rng.choice((1, 1, 1, 2, 3))):
                 parcel = rng.choice(self._world.known)

@@ -75,7 +75,7 @@ class Flow:
             world.recorder.access(
                 ms + 4_000, clerk, "print", (parcel.id,), system="label-printing", fields=LABEL
             )
-        world.recorder.context(ms, parcel.id, "accepted", depot.code, staff=staff)
+        world.recorder.context(ms, parcel.id, "accepted", site=depot.code, staff=staff)
         return parcel
 
     def _send(self, rng: random.Random, depot: Site, parcels: list[Parcel], midnight: int) -> None:
@@ -90,7 +90,7 @@ class Flow:
                 leaves = midnight + 20 * HOUR + rng.randint(5, 75) * MINUTE
                 self._scan_bag(rng, depot.code, "depot_clerk", bag, leaves)
                 for parcel in bag:
-                    recorder.context(leaves + 500, parcel.id, "departed", depot.code)
+                    recorder.context(leaves + 500, parcel.id, "departed", site=depot.code)
                 self._through_hubs(rng, bag, midnight)
 
     def _through_hubs(self, rng: random.Random, bag: list[Parcel], midnight: int) -> None:
@@ -102,26 +102,29 @@ class Flow:
                 ms = arrives + int(rng.random() * 40 * MINUTE)
                 sorters = roster.on_duty(hub, "hub_staff", ms)
                 sorter = rng.choice(sorters) if sorters else self._world.staff.services["svc-sorter"]
-                recorder.context(ms - 300, parcel.id, "arrived", hub)
+                recorder.context(ms - 300, parcel.id, "arrived", site=hub)
                 recorder.access(
                     ms, sorter, "scan", (parcel.id,), system="tms-web", channel="scanner", site=hub
                 )
-            if (
-                n < len(hubs) - 1
-            ):  # a line-haul truck reaches the next hub in the afternoon, and sorting starts over
+            # A line-haul truck reaches the next hub in the afternoon, and sorting starts over.
+            if n < len(hubs) - 1:
                 leaves = midnight + 26 * HOUR + rng.randint(0, 60) * MINUTE
             else:
                 leaves = arrives + rng.randint(90, 150) * MINUTE
             self._scan_bag(rng, hub, "hub_staff", bag, leaves)
             for parcel in bag:
-                recorder.context(leaves + 500, parcel.id, "departed", hub)
+                recorder.context(leaves + 500, parcel.id, "departed", site=hub)
             arrives = midnight + 38 * HOUR + rng.randint(0, 240) * MINUTE
         clock = self._world.clock
         morning = clock.midnight(clock.day_of(leaves + 6 * HOUR))
         reached = max(morning + 4 * HOUR, leaves + 45 * MINUTE)
         for parcel in bag:
             parcel.ready = reached + int(rng.random() * 45 * MINUTE)
-            recorder.context(parcel.ready, parcel.id, "arrived", parcel.sites[-1], route=parcel.route)
+            # The key-account manager is told, and may follow the delivery.
+            told = (parcel.manager.actor,) if parcel.manager is not None else ()
+            recorder.context(
+                parcel.ready, parcel.id, "arrived", site=parcel.sites[-1], route=parcel.route, staff=told
+            )
         self._world.waiting[bag[0].sites[-1]] += bag
 
     def _scan_bag(self, rng: random.Random, site: str, role: str, bag: list[Parcel], ms: int) -> None:

@@ -148,8 +148,8 @@ class Recorder:
         ms: int,
         parcel: str,
         kind: str,
-        site: str,
         *,
+        site: str | None = None,
         route: str | None = None,
         staff: Sequence[str] = (),
         ticket: str | None = None,
@@ -162,8 +162,9 @@ class Recorder:
             "carrier": self._carrier,
             "parcel": parcel,
             "kind": kind,
-            "site": site,
         }
+        if site is not None:
+            record["site"] = site
         if route is not None:
             record["route"] = route
         if staff:
