@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Setting up .venv (once; some 400 MB to fetch and unpack) ..."
 	@$(PYTHON) -m venv $(if $(MADE_IN),$(if $(filter-out $(CURDIR),$(MADE_IN)),--clear)) .venv || { \
 	  echo "Cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@.venv/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
+	@.venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@pwd -P > $@
 
