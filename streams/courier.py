@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from streams.deliveries import Due, Outbox, Standing, State
 from streams.sinks import Delivery, Outcome, Sink
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +49,11 @@ class TellMetrics:
         )
         self.unreadable = Counter(
             prefix + "unreadable_total", "Records of the topic that are no alert.", registry=registry
+        )
+        self.lag = Gauge(
+            prefix + "lag_records",
+            "Records of the alerts topic not read yet, as last asked.",
+            registry=registry,
         )
         self.attempts = Counter(prefix + "attempts_total", "Attempts ended.", by, registry=registry)
         self.deliveries = Counter(

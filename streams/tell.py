@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -22,14 +22,16 @@ from prometheus_client import CollectorRegistry
 from streams.courier import GRACE, Courier, OffLoop, TellMetrics, at_random
 from streams.deliveries import Outbox
 from streams.ocsf import EVENT_TYPES
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.sinks import Delivery, Sink
 from streams.topics import ALERTS
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
-#: Seconds between tries to reach the broker, between refreshes of the gauges, between prunings of the outbox.
-RECONNECT, REFRESH, PRUNE_EVERY = 5.0, 2.0, 3600.0
+#: Seconds between tries to reach the broker, between questions whether it is still there.
+RECONNECT, PROBE = 5.0, 5.0
+#: Seconds between refreshes of the gauges, between prunings of the outbox.
+REFRESH, PRUNE_EVERY = 2.0, 3600.0
 #: Seconds without a turn of the reading loop after which a supervisor should restart the process.
 STUCK_AFTER = 120.0
 #: Standard Webhooks signs `id.timestamp.body`: an id with a dot could be taken for something else.
@@ -45,7 +47,8 @@ class _FindingHead(msgspec.Struct):
 
 
 class _AlertHead(msgspec.Struct):
-    activity_id: Literal[1, 2, 3]
+    # As a range, not a Literal: a Literal's error repeats the value.
+    activity_id: Annotated[int, msgspec.Meta(ge=1, le=3)]
     time: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
     finding_info: _FindingHead
 
@@ -68,6 +71,8 @@ def read_alert(record: ConsumerRecord) -> Delivery:
         head = _alert_head.decode(body)
     except UnicodeDecodeError as exc:
         raise UnreadableAlertError(f"value is not UTF-8 at byte {exc.start}") from None
+    except RecursionError:
+        raise UnreadableAlertError("value is no OCSF alert: nested too deep") from None
     except msgspec.DecodeError as exc:  # says the path and the types, never a value
         raise UnreadableAlertError(f"value is no OCSF alert: {exc}") from None
     return Delivery(
@@ -114,7 +119,8 @@ class Tell:
 
     def ready(self) -> tuple[bool, str]:
         """Whether alerts are being read from the broker."""
-        return not self._broker, self._broker or f"delivering to {len(self._receivers)} receivers"
+        count = len(self._receivers)
+        return not self._broker, self._broker or f"reading alerts for {count} receiver{'s' * (count != 1)}"
 
     def healthy(self) -> tuple[bool, str]:
         """Whether the loops still turn; a broker that is away is no reason to restart."""
@@ -130,6 +136,7 @@ class Tell:
         """Read and deliver until `stop` is set; then end within seconds, what is undone still in the outbox.
 
         Raises:
+            SettingsError: when the broker's address is none.
             sqlite3.Error: when the outbox can no longer be written.
         """
         tasks = {asyncio.create_task(courier.run()) for courier in self._couriers}
@@ -184,36 +191,57 @@ class Tell:
             await asyncio.sleep(RECONNECT)
 
     async def _read_while_connected(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.broker,
-            client_id=f"{self._settings.app_id}-tell",
-            group_id=f"{self._settings.app_id}-tell",
-            enable_auto_commit=False,
-            # The first start tells what was found before it; an id taken before is not told again.
-            auto_offset_reset="earliest",
-            session_timeout_ms=int(self._settings.session_timeout * 1000),
-            heartbeat_interval_ms=int(self._settings.session_timeout * 300),
-        )
+        try:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.broker,
+                client_id=f"{self._settings.app_id}-tell",
+                group_id=f"{self._settings.app_id}-tell",
+                enable_auto_commit=False,
+                # The first start tells what was found before it; an id taken before is not told again.
+                auto_offset_reset="earliest",
+                session_timeout_ms=int(self._settings.session_timeout * 1000),
+                heartbeat_interval_ms=int(self._settings.session_timeout * 300),
+            )
+        except ValueError:
+            raise SettingsError(
+                f"setting broker = {self._settings.broker!r}: must be host:port, comma-separated"
+            ) from None
         try:
             await consumer.start()
             if ALERTS not in await consumer.topics():
                 raise UnknownTopicOrPartitionError
             consumer.subscribe([ALERTS])
+            probed = float("-inf")
             while True:
                 batch = await consumer.getmany(timeout_ms=500, max_records=500)
                 self._polled = time.monotonic()
-                self._broker = "" if consumer.assignment() else "no partition is assigned yet"
-                if not batch:
-                    continue
-                await self.take([record for records in batch.values() for record in records])
-                # After a rebalance the commit is refused; whoever has the partition now reads these again.
-                with suppress(CommitFailedError, IllegalStateError):
-                    await consumer.commit({tp: records[-1].offset + 1 for tp, records in batch.items()})
+                if batch:
+                    await self.take([record for records in batch.values() for record in records])
+                    # Refused after a rebalance: whoever has the partition now reads these again.
+                    with suppress(CommitFailedError, IllegalStateError):
+                        await consumer.commit({tp: records[-1].offset + 1 for tp, records in batch.items()})
+                if self._polled - probed > PROBE:
+                    self._broker = await self._probe(consumer)
+                    probed = time.monotonic()
         finally:
             # Leaving the group takes as long as the broker likes; without a farewell its session just ends.
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
                     await consumer.stop()
+
+    async def _probe(self, consumer: AIOKafkaConsumer) -> str:
+        """Ask for the lag. Returns what is wrong, or nothing: the consumer never says that it is cut off."""
+        assigned = consumer.assignment()
+        if not assigned:
+            return "no partition is assigned yet"
+        try:
+            async with asyncio.timeout(GRACE):
+                ends = await consumer.end_offsets(assigned)
+                lag = sum([end - await consumer.position(tp) for tp, end in ends.items()])
+        except (KafkaError, TimeoutError, IllegalStateError) as exc:
+            return f"the broker does not answer: {type(exc).__name__}"
+        self.metrics.lag.set(lag)
+        return ""
 
     async def _keep_house(self) -> None:
         pruned = float("-inf")

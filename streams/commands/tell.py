@@ -61,7 +61,7 @@ def command(ctx: click.Context) -> None:
         if not sinks:
             # Alerts would be read from the topic and go nowhere.
             raise SettingsError(HOW_TO_ADD)
-        with _only_one(settings.data_dir), closing(Outbox(outbox_path(settings))) as outbox:
+        with only_one(settings.data_dir), closing(Outbox(outbox_path(settings))) as outbox:
             asyncio.run(_deliver(settings, sinks, outbox))
     except (SettingsError, OutboxError) as exc:
         raise click.ClickException(str(exc)) from None
@@ -196,7 +196,7 @@ async def _deliver(settings: Settings, sinks: dict[str, Sink], outbox: Outbox) -
 
 
 @contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
+def only_one(data_dir: Path) -> Iterator[None]:
     """Keep a second process off this outbox, which would deliver everything twice; ends with the process."""
     path = data_dir / "tell.lock"
     try:
