@@ -509,6 +509,8 @@ def test_the_claims_campaign_opens_its_tickets_before_it_looks(week: Run) -> Non
         ({"staff": 3}, "staff = 3: must be 20 to"),
         ({"days": 0}, "days = 0"),
         ({"carrier": "VN X"}, "lower-case"),
+        ({"country": "XX"}, "ISO 3166"),
+        ({"start": date(9999, 12, 31)}, "start .year. = 9999"),
         ({"time_zone": "Hanoi"}, "Asia/Ho_Chi_Minh"),
         ({"leaks": ("bulk_raed",)}, "known are bulk_read"),
         ({"leaks": (("bulk_read", -1),)}, "cannot be negative"),

@@ -70,6 +70,9 @@ Benign look-alikes, which must stay silent:
     "--time-zone", default="Asia/Ho_Chi_Minh", show_default=True, help="The carrier's local time, IANA name."
 )
 @click.option(
+    "--country", default="VN", show_default=True, help="ISO 3166 code whose public holidays are almost empty."
+)
+@click.option(
     "--leaks",
     default="all",
     show_default=True,
@@ -88,6 +91,7 @@ def command(
     seed: int,
     carrier: str,
     time_zone: str,
+    country: str,
     leaks: str,
     lookalikes: str,
     compress: bool,
@@ -101,6 +105,7 @@ def command(
             seed=seed,
             carrier=carrier,
             time_zone=time_zone,
+            country=country,
             leaks=parse_counts(leaks, LEAKS, "leaks"),
             lookalikes=tuple(name for name, _ in parse_counts(lookalikes, LOOKALIKES, "lookalikes")),
         )

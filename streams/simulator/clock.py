@@ -32,10 +32,7 @@ class Clock:
         self._zone = ZoneInfo(config.time_zone)
         self._first = config.start
         years = range(config.start.year - 1, config.start.year + config.days // 365 + 3)
-        try:
-            self._holidays = frozenset(holidays.country_holidays(config.country, years=years))
-        except NotImplementedError:
-            self._holidays = frozenset()
+        self._holidays = frozenset(holidays.country_holidays(config.country, years=years))
         self._minutes: dict[int, tuple[str, str]] = {}
         # Sized per instance: a run asks for the same few days over and over.
         self.midnight = lru_cache(maxsize=4096)(self._midnight)

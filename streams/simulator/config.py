@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import holidays
+
 #: Leak shapes by name, with the scale each is planted at.
 LEAKS: dict[str, str] = {
     "bulk_read": "100 to 2,000 parcels read in the UI within 10 to 60 minutes",
@@ -76,6 +78,7 @@ class SimulationConfig:
         for name, value, least, most in (
             ("staff", self.staff, 20, 100_000),
             ("days", self.days, 1, 3_660),
+            ("start (year)", self.start.year, 1990, 2080),
             ("parcels_per_courier", self.parcels_per_courier, 5, 300),
         ):
             if not least <= value <= most:
@@ -90,6 +93,10 @@ class SimulationConfig:
             raise SimulationError(
                 f"time_zone = {self.time_zone!r}: not an IANA time zone; write for example Asia/Ho_Chi_Minh"
             ) from None
+        if self.country not in holidays.list_supported_countries():
+            raise SimulationError(
+                f"country = {self.country!r}: no public holidays are known for it; use an ISO 3166 code such as VN"
+            )
         for name, count in self.leak_counts.items():
             _known("leaks", name, LEAKS)
             if count < 0:
