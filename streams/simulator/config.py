@@ -95,7 +95,7 @@ class SimulationConfig:
             ) from None
         if self.country not in holidays.list_supported_countries():
             raise SimulationError(
-                f"country = {self.country!r}: no public holidays are known for it; use an ISO 3166 code such as VN"
+                f"country = {self.country!r}: no public holidays known; use an ISO 3166 code such as VN"
             )
         for name, count in self.leak_counts.items():
             _known("leaks", name, LEAKS)
