@@ -1,1 +1,1 @@
-"""The same leak-finding job in stock Faust and in parcelwatch, measured one after the other: `python -m benchmarks`."""
+"""The same leak-finding job in stock Faust and in parcelwatch, side by side: `python -m benchmarks`."""

@@ -74,7 +74,7 @@ class Cluster:
     def lag(self, group: str, topics: tuple[str, ...], partitions: int) -> int:
         """Records of the topics that the group has not committed.
 
-        Committed offsets are read before the ends, so that 0 means: everything written up to now, at every hop, is done.
+        Committed offsets are read before the ends, so that 0 means that every hop is done with everything.
         """
         committed = self._admin.list_group_offsets(group)[group]
         ends = self.end_offsets(topics, partitions)
@@ -82,8 +82,9 @@ class Cluster:
         return sum(max(end - done[tp], 0) for tp, end in ends.items())
 
     async def alert_delays(self, topic: str, partitions: int, since: int) -> tuple[int, list[float]]:
-        """How many alerts the topic holds, and the delay in seconds of each whose trigger was produced at or after
-        `since` (ms): from the broker taking the event to the broker taking the alert, both by the broker's clock.
+        """How many alerts the topic holds, and the delays of those triggered at `since` (ms) or later.
+
+        A delay is in seconds, from the broker taking the event to its taking the alert, by its clock.
 
         Raises:
             BenchmarkError: an alert without the header that names its trigger.
@@ -102,7 +103,7 @@ class Cluster:
                         produced = dict(record.headers).get(PRODUCED_AT)
                         if produced is None:
                             raise BenchmarkError(
-                                f"alert {tp.topic}/{tp.partition}/{record.offset} has no header {PRODUCED_AT}; the "
+                                f"alert {tp.partition}/{record.offset} has no header {PRODUCED_AT}; the "
                                 f"worker must send it for delays to be measured"
                             )
                         if int(produced) >= since:

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka import AIOKafkaProducer
+
 from benchmarks.cluster import BenchmarkError, Cluster
-from benchmarks.producer import connect, load, pace
+from benchmarks.producer import load, pace
 from benchmarks.systems import System
 from benchmarks.worker import Worker
 from benchmarks.workload import Workload, cached, read
+from streams.sender import producer
 
 START_SECONDS = 90
 PROBES_PER_SECOND = 10
@@ -47,10 +50,10 @@ class Round:
 
     Attributes:
         events: events of the backlog.
-        seconds: from the first record that the second hop was sent until the group had committed everything at every
-            hop, so without interpreter start-up, group join and the fetch of the first batch.
+        seconds: from the first record sent to the second hop until the group had committed everything at
+            every hop, so without interpreter start-up, group join and the first hop's first batch.
         events_per_second: events by seconds.
-        cpu_per_million: seconds of the worker's processor time (user and system) a million events, in that span.
+        cpu_per_million: seconds of the worker's processor time, user and system, a million events.
         peak_rss: largest resident memory of the worker by the end of the round, MB.
         alerts: alerts from the backlog.
         paced_rate: events a second that were sent in the paced part.
@@ -75,17 +78,18 @@ async def run_round(cluster: Cluster, system: System, plan: Plan, log: Path) -> 
     """
     cluster.start_afresh(system.topics)
     backlog = read(cached(plan.workload, plan.events, plan.folder), 0, plan.events)
-    async with connect(cluster.bootstrap) as producer:
-        await load(producer, system.hops[0], plan.partitions, backlog)
+    async with producer(cluster.bootstrap) as client:
+        await load(client, plan.partitions, backlog)
         with Worker(system.command, system.env, log) as worker:
             begun, cpu = await _first_output(cluster, system, plan, worker)
             ended = await _drained(cluster, system, plan, worker)
             seconds, used = ended - begun, worker.usage()
             rate = plan.events / seconds
             alerts = sum(cluster.end_offsets([system.alerts], plan.partitions).values())
-            paced_rate, delays = 0.0, []
+            paced_rate = 0.0
+            delays: list[float] = []
             if plan.latency_seconds:
-                paced_rate, delays = await _delays(cluster, system, plan, worker, producer, rate / 2)
+                paced_rate, delays = await _delays(cluster, system, plan, worker, client, rate / 2)
             peak = worker.usage().peak_rss
     return Round(
         events=plan.events,
@@ -119,31 +123,29 @@ async def _drained(cluster: Cluster, system: System, plan: Plan, worker: Worker)
         worker.usage()
         if time.monotonic() > deadline:
             raise BenchmarkError(
-                f"{system.group} still has {lag} records to do after {plan.drain_seconds:.0f} s: give it fewer events "
-                f"or more time; {worker.last_words()}"
+                f"{system.group} has {lag} records to do after {plan.drain_seconds:.0f} s: give it fewer "
+                f"events or more time; {worker.last_words()}"
             )
         await asyncio.sleep(0.1)
     return time.monotonic()
 
 
 async def _delays(
-    cluster: Cluster, system: System, plan: Plan, worker: Worker, producer: object, rate: float
+    cluster: Cluster, system: System, plan: Plan, worker: Worker, client: AIOKafkaProducer, rate: float
 ) -> tuple[float, list[float]]:
     """Send what follows the backlog at this rate; the rate held and the delay of every alert it triggered."""
     events = _with_probes(plan, rate)
     since = int((time.time() + SETTLE_SECONDS) * 1000)
-    held = await pace(
-        producer, system.hops[0], plan.partitions, events, rate=rate, seconds=plan.latency_seconds
-    )
+    held = await pace(client, plan.partitions, events, rate=rate, seconds=plan.latency_seconds)
     await _drained(cluster, system, plan, worker)
     _, delays = await cluster.alert_delays(system.alerts, plan.partitions, since)
     return held, delays
 
 
-def _with_probes(plan: Plan, rate: float) -> Iterator[tuple[bytes, bytes]]:
+def _with_probes(plan: Plan, rate: float) -> Iterator[bytes]:
     """The stream from where the backlog ends, with ten exports a second that must alert.
 
-    Probes go by wall time and not by share of events, so that a slow and a fast system give equally many delays.
+    By wall time and not by share of events, so that a slow and a fast system give equally many delays.
     """
     workload, first = plan.workload, plan.events
     count = int(rate * plan.latency_seconds) + 1

@@ -4,95 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
+
+from streams.sender import Sender, Tally
+from streams.topics import ACCESS_EVENTS
 
 TICK = 0.01
-BATCH_BYTES = 1024 * 1024
 
 
-@asynccontextmanager
-async def connect(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer: lz4, idempotent, batches of 1 MiB."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        acks="all",
-        enable_idempotence=True,
-        compression_type="lz4",
-        max_batch_size=BATCH_BYTES,
-        max_request_size=8 * BATCH_BYTES,
-    )
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
+async def load(producer: AIOKafkaProducer, partitions: int, values: Iterable[bytes]) -> int:
+    """Send access events as fast as it goes; how many the broker acknowledged.
 
-
-@lru_cache(maxsize=None)
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition Kafka's default partitioner gives this key."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
-
-
-async def load(
-    producer: AIOKafkaProducer, topic: str, partitions: int, events: Iterable[tuple[bytes, bytes]]
-) -> int:
-    """Send the events, keyed, as fast as it goes; returns how many the broker acknowledged."""
-    batches = [producer.create_batch() for _ in range(partitions)]
-    sent: list[asyncio.Future[object]] = []
-    count = 0
-    for key, value in events:
-        partition = partition_of(key, partitions)
-        if batches[partition].append(timestamp=None, key=key, value=value) is None:
-            sent.append(await producer.send_batch(batches[partition], topic, partition=partition))
-            batches[partition] = producer.create_batch()
-            batches[partition].append(timestamp=None, key=key, value=value)
-        count += 1
-    for partition, batch in enumerate(batches):
-        if batch.record_count():
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*sent)
-    return count
+    Raises:
+        SendError: the broker refused some.
+    """
+    tally = Tally()
+    sender = Sender(producer, ACCESS_EVENTS, partitions, tally)
+    for value in values:
+        if sender.add(value):
+            await sender.push()
+    await sender.finish()
+    return tally.sent
 
 
 async def pace(
-    producer: AIOKafkaProducer,
-    topic: str,
-    partitions: int,
-    events: Iterator[tuple[bytes, bytes]],
-    *,
-    rate: float,
-    seconds: float,
+    producer: AIOKafkaProducer, partitions: int, values: Iterator[bytes], *, rate: float, seconds: float
 ) -> float:
-    """Send events at `rate` a second for `seconds`, in ticks of 10 ms; returns the rate that was held."""
+    """Send access events at `rate` a second for `seconds`, in ticks of 10 ms; the rate that was held.
+
+    Raises:
+        SendError: the broker refused some.
+    """
     loop = asyncio.get_running_loop()
+    tally = Tally()
+    sender = Sender(producer, ACCESS_EVENTS, partitions, tally)
     begun = loop.time()
     count = 0
-    pending: set[asyncio.Future[object]] = set()
     while (elapsed := loop.time() - begun) < seconds:
-        due = int(elapsed * rate) - count
-        batches = {}
-        for key, value in itertools.islice(events, due):
-            partition = partition_of(key, partitions)
-            batch = batches.get(partition)
-            if batch is None:
-                batch = batches[partition] = producer.create_batch()
-            if batch.append(timestamp=None, key=key, value=value) is None:
-                pending.add(await producer.send_batch(batch, topic, partition=partition))
-                batch = batches[partition] = producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value)
-        count += due
-        for partition, batch in batches.items():
-            pending.add(await producer.send_batch(batch, topic, partition=partition))
-        done = {future for future in pending if future.done()}
-        for future in done:
-            future.result()
-        pending -= done
+        due = int(elapsed * rate)
+        for value in itertools.islice(values, due - count):
+            sender.add(value)
+        count = due
+        await sender.push_all()
         await asyncio.sleep(max(begun + (int(elapsed / TICK) + 1) * TICK - loop.time(), 0))
-    await asyncio.gather(*pending)
-    return count / (loop.time() - begun)
+    await sender.finish()
+    return tally.sent / (loop.time() - begun)

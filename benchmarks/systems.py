@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cluster import BenchmarkError
 from benchmarks.workload import CARRIER
-from streams.settings import Settings
+from streams.settings import load_settings
 from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_LOG, TopicSpec, topic_specs
 
 
@@ -35,7 +35,7 @@ class System:
 
 
 def _stamped_by_broker(specs: tuple[TopicSpec, ...], name: str) -> tuple[TopicSpec, ...]:
-    """These topics, with the broker's clock on the named one, so that delays have the same clock at both ends."""
+    """These topics, the named one stamped by the broker: delays then have the same clock at both ends."""
     stamp = {"message.timestamp.type": "LogAppendTime"}
     return tuple(
         replace(spec, config={**spec.config, **stamp}) if spec.name == name else spec for spec in specs
@@ -51,7 +51,7 @@ def parcelwatch(
         BenchmarkError: its key ring cannot be made.
     """
     program = str(Path(sys.executable).with_name("parcelwatch"))
-    settings = Settings(broker=bootstrap, app_id=f"bench-{run}", data_dir=folder, partitions=partitions)
+    settings = load_settings(broker=bootstrap, app_id=f"bench-{run}", data_dir=folder, partitions=partitions)
     env = {
         "PARCELWATCH_BROKER": settings.broker,
         "PARCELWATCH_APP_ID": settings.app_id,
@@ -79,16 +79,16 @@ def parcelwatch(
 def stock_faust(bootstrap: str, run: str, folder: Path, partitions: int) -> System:
     """The same job in stock Faust, see `stock_faust.py`."""
     app_id = f"stock-faust-{run}"
-    access_events, touches, labelled, alerts = hops = tuple(
-        f"{app_id}-{name}" for name in ("access-events", "touches", "labelled", "alerts")
+    touches, labelled, alerts = between = tuple(
+        f"{app_id}-{name}" for name in ("touches", "labelled", "alerts")
     )
-    inbound = next(spec for spec in topic_specs(Settings()) if spec.name == ACCESS_EVENTS)
-    specs = tuple(
-        TopicSpec(name, partitions, "", inbound.config if name == access_events else {}) for name in hops
+    inbound = next(
+        spec for spec in topic_specs(load_settings(partitions=partitions)) if spec.name == ACCESS_EVENTS
     )
+    specs = (inbound, *(TopicSpec(name, partitions, "") for name in between))
     folder.mkdir(parents=True, exist_ok=True)
     return System(
-        command=[sys.executable, "-m", "benchmarks.stock_faust", "worker", "-l", "warn"],
+        command=[sys.executable, "-m", "benchmarks.stock_faust", "worker", "-l", "info"],
         env={
             "BENCH_BROKER": bootstrap,
             "BENCH_APP_ID": app_id,
@@ -97,6 +97,6 @@ def stock_faust(bootstrap: str, run: str, folder: Path, partitions: int) -> Syst
         },
         group=app_id,
         topics=_stamped_by_broker(specs, alerts),
-        hops=(access_events, touches, labelled),
+        hops=(ACCESS_EVENTS, touches, labelled),
         alerts=alerts,
     )

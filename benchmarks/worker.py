@@ -67,18 +67,19 @@ class Worker:
             BenchmarkError: it has ended; the text shows the end of its output.
         """
         assert self._process is not None
-        if self._process.poll() is not None:
-            raise BenchmarkError(
-                f"the worker ended with code {self._process.returncode}; {self.last_words()}"
-            )
-        folder = Path("/proc") / str(self._process.pid)
-        # The second field, the program's name, may hold spaces: count from its closing bracket.
-        stat = (folder / "stat").read_text().rpartition(")")[2].split()
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-        return Usage(
-            cpu=(int(stat[11]) + int(stat[12])) / _TICKS,
-            peak_rss=int(status["VmHWM"].split()[0]) * 1024 / 1e6,
-        )
+        if self._process.poll() is None:
+            folder = Path("/proc") / str(self._process.pid)
+            # The second field, the program's name, may hold spaces: count from its closing bracket.
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+            # A process that ended meanwhile is listed until it is waited for, but has no memory any more.
+            if "VmHWM" in status:
+                return Usage(
+                    cpu=(int(stat[11]) + int(stat[12])) / _TICKS,
+                    peak_rss=int(status["VmHWM"].split()[0]) * 1024 / 1e6,
+                )
+        code = self._process.wait()
+        raise BenchmarkError(f"the worker ended with code {code}; {self.last_words()}")
 
     def last_words(self) -> str:
         """The end of its output, for an error message."""

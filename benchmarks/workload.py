@@ -1,8 +1,9 @@
-"""What both systems are fed: one seeded stream of a carrier's access events, any prefix of which is a workload.
+"""What both systems are fed: one seeded stream of a carrier's access events; any prefix of it is a workload.
 
-A carrier of 5,000 staff in teams of 20, three shifts, 200 events a person and day (1,000,000 events are one day). Each
-parcel is handled within one team, in about four events by three people. One event in 2,900 begins a leak: 70 % read 150
-parcels of other teams in 40 minutes, 20 % export 5,000 records in one call, 10 % export 500 outside their shift.
+A carrier of 5,040 staff in teams of 20, three shifts, 200 events a person and day: 1,000,000 events are one
+day. Each parcel is handled within one team, in about four events by three people. One event in 2,900 begins a
+leak: 70 % read 150 parcels of other teams in 40 minutes, 20 % export 5,000 records in one call, 10 % export
+500 outside their shift.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Workload:
                 f"staff = {self.staff}: give a positive multiple of 60 (three shifts of teams of 20)"
             )
 
-    def events(self) -> Iterator[tuple[bytes, bytes]]:
-        """Endless (key, value) pairs in event-time order: the actor's id, and a native access event as JSON."""
+    def events(self) -> Iterator[bytes]:
+        """Native access events as JSON, about 300 bytes each, in event-time order, without end."""
         rng = Random(self.seed)
         draw = rng.random
         per_second = self.staff * EVENTS_PER_PERSON_DAY / 86_400
@@ -95,8 +96,8 @@ class Workload:
                 parcels = [max(newest - k, team * 10_000_000) for k in range(5)]
             yield self._event(number, second, actor, action[1:], parcels, len(parcels))
 
-    def probe(self, number: int, second: float, serial: int) -> tuple[bytes, bytes]:
-        """An export of 20,000 records by the `serial`-th person: it must alert at once, so its delay can be measured."""
+    def probe(self, number: int, second: float, serial: int) -> bytes:
+        """An export of 20,000 records by the `serial`-th person, which must alert at once."""
         return self._event(number, second, serial * 7 % self.staff, EXPORT, [], 20_000, prefix="probe")
 
     def seconds_at(self, number: int) -> float:
@@ -120,54 +121,51 @@ class Workload:
         records: int,
         *,
         prefix: str = "e",
-    ) -> tuple[bytes, bytes]:
+    ) -> bytes:
         name, fields, system, channel = action
         ids = ",".join([f'"VN{parcel:010d}"' for parcel in parcels])
         reason = f',"reason":{{"kind":"ticket","id":"T{number}"}}' if name == "call" else ""
         time = (START + timedelta(seconds=second)).isoformat(timespec="milliseconds")
         staff = f"nv{actor:05d}"
         site = actor // TEAM
-        return staff.encode(), (
-            f'{{"id":"{prefix}{number}","time":"{time}","carrier":"{CARRIER}","actor":"{staff}","action":"{name}",'
-            f'"parcels":[{ids}],"records":{records},"fields":{fields},"system":"{system}","channel":"{channel}",'
-            f'"site":"S-{site:03d}","ip":"10.{site >> 8}.{site & 255}.{actor % TEAM + 1}","device":"d{actor:05d}",'
+        return (
+            f'{{"id":"{prefix}{number}","time":"{time}","carrier":"{CARRIER}","actor":"{staff}",'
+            f'"action":"{name}","parcels":[{ids}],"records":{records},"fields":{fields},'
+            f'"system":"{system}","channel":"{channel}","site":"S-{site:03d}",'
+            f'"ip":"10.{site >> 8}.{site & 255}.{actor % TEAM + 1}","device":"d{actor:05d}",'
             f'"session":"s{actor:05d}-{int(second // 28_800)}"{reason},"outcome":"success"}}'
         ).encode()
 
 
 def cached(workload: Workload, count: int, folder: Path) -> Path:
-    """A file with at least `count` events, written once: lines of key, tab, value.
+    """A file with at least `count` events, one a line, written once.
 
-    Any file of the same workload that is long enough serves, since every prefix of the stream is itself a workload.
+    Any file of the same workload that is long enough serves, since every prefix of the stream is a workload.
     """
     stem = f"events-{workload.staff}-{workload.seed}-"
-    sizes = sorted(int(path.stem.removeprefix(stem)) for path in folder.glob(f"{stem}*.tsv"))
+    sizes = sorted(int(path.stem.removeprefix(stem)) for path in folder.glob(f"{stem}*.ndjson"))
     for size in sizes:
         if size >= count:
-            return folder / f"{stem}{size}.tsv"
+            return folder / f"{stem}{size}.ndjson"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}{count}.tsv"
+    path = folder / f"{stem}{count}.ndjson"
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb", buffering=1 << 20) as out:
-        for key, value in itertools.islice(workload.events(), count):
-            out.write(b"%s\t%s\n" % (key, value))
+        out.writelines(value + b"\n" for value in itertools.islice(workload.events(), count))
     os.replace(unfinished, path)
     return path
 
 
-def read(path: Path, start: int, stop: int) -> Iterator[tuple[bytes, bytes]]:
-    """Events `start` to `stop` (exclusive) of a cached file, as (key, value).
+def read(path: Path, start: int, stop: int) -> Iterator[bytes]:
+    """Events `start` to `stop` (exclusive) of a cached file.
 
     Raises:
-        ValueError: when the file holds fewer than `stop` events.
+        ValueError: the file holds fewer than `stop` events.
     """
     got = start
     with path.open("rb", buffering=1 << 20) as lines:
         for line in itertools.islice(lines, start, stop):
-            key, _, value = line[:-1].partition(b"\t")
             got += 1
-            yield key, value
+            yield line[:-1]
     if got < stop:
-        raise ValueError(
-            f"{path} holds {got} events, {stop} were asked for; delete it so that it is written anew"
-        )
+        raise ValueError(f"{path} holds {got} events, not {stop}; delete it so that it is written anew")
