@@ -218,13 +218,13 @@ class Outbox:
                 (now, reason, receiver),
             ).rowcount
 
-    def resend(self, now: float, receiver: str | None = None, id_: str | None = None) -> int:
+    def resend(self, now: float, receivers: Sequence[str], id_: str | None = None) -> int:
         """Make deliveries pending again: one message's, whatever their state, or else all undelivered ones.
 
         A receiver that was disabled and is resent to is enabled again.
 
         Args:
-            receiver: only this receiver's.
+            receivers: only theirs.
             id_: only this message's.
 
         Returns:
@@ -232,14 +232,14 @@ class Outbox:
         """
         with self._transaction():
             chosen = self._db.execute(
-                "SELECT receiver, seq FROM deliveries WHERE (:receiver IS NULL OR receiver = :receiver)"
+                "SELECT receiver, seq FROM deliveries"
+                " WHERE receiver IN (SELECT value FROM json_each(:receivers))"
                 " AND CASE WHEN :id IS NULL THEN state = 'undelivered'"
                 " ELSE seq = (SELECT seq FROM messages WHERE id = :id) END",
-                {"receiver": receiver, "id": id_},
+                {"receivers": msgspec.json.encode(receivers).decode(), "id": id_},
             ).fetchall()
-            enabled = {name for name, _ in chosen}
-            if receiver is not None and id_ is None:  # enabled again even when nothing was kept for it
-                enabled.add(receiver)
+            # All that were named, also when nothing was kept for them.
+            enabled = receivers if id_ is None else [name for name, _ in chosen]
             self._db.executemany("DELETE FROM disabled WHERE receiver = ?", [(name,) for name in enabled])
             self._db.executemany(
                 "UPDATE deliveries SET state = 'pending', attempts = 0, since = ?, next_at = ?, changed = ?"

@@ -21,25 +21,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from streams.settings import Receiver, SettingsError
-from streams.sinks import Delivery
-from streams.sinks.addresses import is_public
-from streams.sinks.webhook import LARGEST_ANSWER, WebhookSink, signing_key
-
-KEY = bytes(range(32))
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
-ALERT = '{"finding_info":{"uid":"u1"},"message":"Đã xem 300 bưu gửi"}'
-DELIVERY = Delivery(
-    id="u1-1",
-    uid="u1",
-    type="parcelwatch.alert.created",
-    occurred=1_795_000_000_123,
-    recorded=1_795_000_001.0,
-    body=ALERT.encode(),
-)
+from streams.sinks.webhook import LARGEST_ANSWER
+from tests.receivers import DELIVERY, PAYLOAD, SECRET, sink
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
@@ -59,11 +44,6 @@ async def serve() -> AsyncIterator[Serve]:
             return str(server.make_url("/hook"))
 
         yield start
-
-
-def sink(url: str, *, allow_private: bool = True, timeout: float = 5.0, **more: object) -> WebhookSink:
-    receiver = Receiver(url=url, secret=SecretStr(SECRET), allow_private=allow_private, timeout=timeout)
-    return WebhookSink("soc", receiver, **more)  # type: ignore[arg-type]  # only ever a clock
 
 
 def answering(status: int, **more: object) -> Handler:
@@ -88,12 +68,12 @@ async def test_a_receiver_can_verify_what_it_gets(serve: Serve) -> None:
     assert Webhook(SECRET).verify(body, headers) == {
         "type": "parcelwatch.alert.created",
         "timestamp": "2026-11-18T11:06:40.123+00:00",
-        "data": json.loads(ALERT),
+        "data": json.loads(PAYLOAD),
     }
     lower = {name.lower(): value for name, value in headers.items()}
     assert lower["webhook-id"] == "u1-1"
     assert lower["content-type"] == "application/json"
-    assert ALERT.encode() in body  # byte for byte
+    assert PAYLOAD.encode() in body  # byte for byte
 
 
 @pytest.mark.parametrize("zone", ["Asia/Ho_Chi_Minh", "America/New_York"])
@@ -272,100 +252,7 @@ async def test_a_host_that_does_not_exist_is_tried_again() -> None:
     assert (outcome.kind, outcome.detail) == ("retry", "the host name cannot be resolved")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"])
-async def test_private_addresses_are_refused_without_being_connected_to(host: str) -> None:
-    connected = []
-
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.append(1)
-        writer.close()
-
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        outcome = await sink(f"http://{host}:{port}/", allow_private=False).deliver(DELIVERY)
-    assert outcome.kind == "refused"
-    assert "receivers.soc.allow_private = true" in outcome.detail
-    assert connected == []
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["0.0.0.0", "10.1.2.3", "100.64.0.1", "127.8.8.8", "169.254.169.254", "172.16.0.1", "192.168.1.1",
-     "224.0.0.1", "255.255.255.255", "::", "::1", "fc00::1", "fe80::1", "fe80::1%lo", "ff02::1",
-     "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "2002:0a00:0001::1"],
-)  # fmt: skip
-def test_no_address_that_is_not_public_counts_as_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["1.1.1.1", "203.113.131.1", "2606:4700:4700::1111", "64:ff9b::1.1.1.1"])
-def test_public_addresses_count_as_public(address: str) -> None:
-    assert is_public(address)
-
-
-async def test_a_host_is_resolved_once_an_attempt_and_connected_to_where_it_was_checked(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name whose next answer is private (DNS rebinding) gets no second question."""
-    answers = ["1.1.1.1", "127.0.0.1"]
-    asked = []
-
-    def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers[len(asked) - 1], port))]
-
-    connected = []
-
-    async def no_network(self: object, sock: object, address: object) -> None:
-        connected.append(address)
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", no_network)
-    outcome = await sink("http://rebind.example.com:8080/", allow_private=False).deliver(DELIVERY)
-    assert outcome.kind == "retry"
-    assert asked == ["rebind.example.com"]
-    assert connected == [("1.1.1.1", 8080)]
-
-
 async def test_proxies_of_the_environment_are_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert (await sink(await serve(answering(200))).deliver(DELIVERY)).kind == "delivered"
-
-
-@pytest.mark.parametrize("size", [24, 32, 64])
-def test_a_secret_of_the_standards_length_is_taken(size: int) -> None:
-    assert signing_key("soc", "whsec_" + base64.b64encode(bytes(size)).decode()) == bytes(size)
-    assert signing_key("soc", "whsec_" + base64.b64encode(bytes(size)).decode().rstrip("=")) == bytes(size)
-
-
-@pytest.mark.parametrize(
-    ("secret", "said"),
-    [
-        ("whsec_" + base64.b64encode(b"x").decode(), "holds 1 bytes"),
-        ("whsec_" + base64.b64encode(bytes(23)).decode(), "holds 23 bytes"),
-        ("whsec_" + base64.b64encode(bytes(65)).decode(), "holds 65 bytes"),
-        ("whsec_", "holds 0 bytes"),
-        ("whsec_" + "é" * 40, "not base64"),
-        ("whsec_" + "not!base64" * 5, "not base64"),
-        (base64.b64encode(bytes(32)).decode(), "must begin with whsec_"),
-    ],
-)
-def test_a_bad_secret_stops_the_start_and_is_not_shown(secret: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said) as caught:
-        signing_key("soc", secret)
-    text = str(caught.value)
-    assert "receivers.soc.secret" in text
-    assert "make one with" in text
-    assert secret.removeprefix("whsec_") not in text or secret == "whsec_"
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "siem.example.net/hook", "ftp://soc.example.com/", "http://", "file:///etc/passwd", "http://a:b/"],
-)
-def test_a_bad_url_stops_the_start_and_is_not_shown(url: str) -> None:
-    with pytest.raises(SettingsError, match=r"setting receivers\.soc\.url") as caught:
-        sink(url)
-    assert not url or url not in str(caught.value)
