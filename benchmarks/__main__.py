@@ -75,6 +75,7 @@ def main(
     stats = work_dir / "parcelwatch.prof"
     try:
         shutil.rmtree(work_dir / "broker", ignore_errors=True)
+        stats.unlink(missing_ok=True)
         with Broker(work_dir / "broker") as broker:
             cluster = Cluster(broker.bootstrap)
             for number in range(1, rounds + 1):
@@ -99,6 +100,10 @@ def main(
         raise click.ClickException(str(exc)) from None
     console.print(as_table(results))
     if profile:
+        if not stats.exists():
+            raise click.ClickException(
+                f"the worker left no profile: it did not end by itself; see {work_dir / 'parcelwatch.log'}"
+            )
         for order in ("cumulative", "tottime"):
             pstats.Stats(str(stats)).sort_stats(order).print_stats(PROFILE_ROWS)
     if json_path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -62,7 +63,9 @@ def parcelwatch(
     }
     folder.mkdir(parents=True, exist_ok=True)
     for arguments in (["keys", "init"], ["keys", "add", CARRIER]):
-        made = subprocess.run([program, *arguments], env=env, capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            [program, *arguments], env={**os.environ, **env}, capture_output=True, text=True, check=False
+        )
         if made.returncode:
             raise BenchmarkError(f"parcelwatch {' '.join(arguments)} failed: {made.stderr.strip()}")
     profiler = [] if profile is None else [sys.executable, "-m", "cProfile", "-o", str(profile)]

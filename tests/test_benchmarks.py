@@ -14,11 +14,13 @@ from benchmarks.cluster import BenchmarkError, Cluster
 from benchmarks.harness import Plan, Round, run_round
 from benchmarks.report import as_json, medians, percentile, ratios
 from benchmarks.stock_faust import Labelled, Person, findings
-from benchmarks.systems import stock_faust
+from benchmarks.systems import parcelwatch, stock_faust
 from benchmarks.worker import Worker
-from benchmarks.workload import START, Workload, cached, read
+from benchmarks.workload import CARRIER, START, Workload, cached, read
 from streams.broker import Broker
 from streams.events import AccessEvent
+from streams.tokens import Keyring
+from streams.topics import ACCESS_EVENTS
 
 decode = msgspec.json.Decoder(AccessEvent).decode
 
@@ -153,6 +155,24 @@ class TestReport:
     def test_the_json_holds_machine_rounds_medians_and_ratios(self) -> None:
         report = as_json({"stock-faust": [a_round()], "parcelwatch": [a_round()]})
         assert set(report) == {"machine", "median", "rounds", "times_better"}
+
+
+class TestSystems:
+    def test_both_read_the_same_topic_and_have_their_alerts_stamped_by_the_broker(
+        self, tmp_path: Path
+    ) -> None:
+        for build in (parcelwatch, stock_faust):
+            system = build("127.0.0.1:1", "test", tmp_path / build.__name__, 3)
+            topics = {spec.name: spec for spec in system.topics}
+            assert system.hops[0] == ACCESS_EVENTS
+            assert {ACCESS_EVENTS, *system.hops, system.alerts} <= set(topics)
+            assert {spec.partitions for spec in topics.values()} == {3}
+            for name in (ACCESS_EVENTS, system.alerts):
+                assert topics[name].config["message.timestamp.type"] == "LogAppendTime"
+
+    def test_parcelwatch_gets_a_key_for_the_carrier_of_the_workload(self, tmp_path: Path) -> None:
+        system = parcelwatch("127.0.0.1:1", "test", tmp_path, 3)
+        assert CARRIER in Keyring.load(Path(system.env["PARCELWATCH_KEYS_FILE"]))
 
 
 class TestWorker:
