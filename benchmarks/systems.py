@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.cluster import BenchmarkError
 from benchmarks.workload import CARRIER
 from streams.settings import load_settings
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_LOG, TopicSpec, topic_specs
+from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_LOG, REJECTED, TopicSpec, topic_specs
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class System:
         topics: topics to create beforehand.
         hops: topics it reads, the source first; when the group has no lag on any, it is done.
         alerts: where its alerts go.
+        rejected: where it puts what it does not take, if it does so at all.
     """
 
     command: list[str]
@@ -33,6 +34,7 @@ class System:
     topics: tuple[TopicSpec, ...]
     hops: tuple[str, ...]
     alerts: str
+    rejected: str | None = None
 
 
 def _stamped_by_broker(specs: tuple[TopicSpec, ...], name: str) -> tuple[TopicSpec, ...]:
@@ -76,6 +78,7 @@ def parcelwatch(
         topics=_stamped_by_broker(topic_specs(settings), ALERTS),
         hops=(ACCESS_EVENTS, PARCEL_LOG, ACTOR_LOG),
         alerts=ALERTS,
+        rejected=REJECTED,
     )
 
 
