@@ -19,6 +19,8 @@ from streams.sources import source_key, source_partition
 from streams.topic_admin import check_topics
 
 BATCH_BYTES = 512 * 1024
+#: Seconds to wait for a broker's first answer.
+BROKER_TIMEOUT = 10.0
 
 
 class SendError(Exception):
@@ -44,7 +46,7 @@ def topic_partitions(settings: Settings, topic: str) -> int:
         SendError: there is no such topic.
         TopicError: no broker answers.
     """
-    state = next(state for state in check_topics(settings) if state.spec.name == topic)
+    state = next(state for state in check_topics(settings, BROKER_TIMEOUT) if state.spec.name == topic)
     if not state.exists:
         raise SendError(
             f"the broker at {settings.broker} has no topic {topic}; run `parcelwatch topics create`"

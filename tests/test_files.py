@@ -144,7 +144,7 @@ def test_any_text_survives_csv(tmp_path_factory, table):
         (b'[{"time":1},\n{"time":2}]', "one JSON object a line; convert it with `jq"),
         (b'{\n  "time": 1\n}', "one JSON object a line; convert it with `jq"),
         ("time,carrier,actor\n".encode("utf-16"), "UTF-16; convert it with `iconv"),
-        (b'time,carrier,actor\n"2026,vnx,a\n', "near line 1: not CSV .* quote left open"),
+        (b'time,carrier,actor\n"2026,vnx,a\n', "near line 2: not CSV .* quote left open"),
         (EVENTS[0] + b"\n" + b"x" * (LARGEST_VALUE + 1), "line 2 is over 16 MiB"),
         (gzip.compress(NDJSON, mtime=0)[:-12], "gzip data is cut short after line"),
         (gzip.compress(NDJSON, mtime=0)[:-8] + bytes(8), r"gzip data is damaged \(CRC"),

@@ -31,7 +31,7 @@ class Speed(click.ParamType):
     name = "speed"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        text = str(value).removesuffix("x")
+        text = str(value)
         try:
             speed = math.inf if text == "max" else float(text)
         except ValueError:
