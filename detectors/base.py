@@ -234,7 +234,7 @@ class Detector(Generic[S]):
     name: ClassVar[str]
     summary: ClassVar[str]
     #: Type of the state: a msgspec Struct.
-    State: ClassVar[type[Any]]
+    state_type: ClassVar[type[Any]]
     #: Seconds without further evidence after which an episode is over.
     quiet: ClassVar[int] = 3600
 
@@ -245,7 +245,7 @@ class Detector(Generic[S]):
 
     def initial(self) -> S:
         """The state of a person never seen."""
-        state: S = self.State()
+        state: S = self.state_type()
         return state
 
     def step(self, state: S, touch: Touch, normal: Normal) -> float:

@@ -78,7 +78,7 @@ class BulkRead(Detector[State]):
 
     name: ClassVar[str] = "bulk_read"
     summary: ClassVar[str] = "Far more parcels or records read in a short time than this person, peers or company do"
-    State: ClassVar[type[State]] = State
+    state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
 
     floors: tuple[int, ...] = (40, 80, 200, 200, 400, 1_000)

@@ -81,7 +81,7 @@ class OffHours(Detector[State]):
 
     name: ClassVar[str] = "off_hours"
     summary: ClassVar[str] = "Parcel data read or exported when neither this person nor peers work"
-    State: ClassVar[type[State]] = State
+    state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 6 * 3600
 
     enough: float = 20.0

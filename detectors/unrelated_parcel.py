@@ -77,7 +77,7 @@ class UnrelatedParcel(Detector[State]):
 
     name: ClassVar[str] = "unrelated_parcel"
     summary: ClassVar[str] = "Keeps opening parcels that nothing ties this person to"
-    State: ClassVar[type[State]] = State
+    state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
     floor: float = 8.0

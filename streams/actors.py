@@ -57,7 +57,7 @@ class ActorCodec:
     def __init__(self, detectors: tuple[Detector[Any], ...]) -> None:
         self._detectors = detectors
         self._tags = [detector.tag for detector in detectors]
-        self._decoders = [msgspec.msgpack.Decoder(detector.State).decode for detector in detectors]
+        self._decoders = [msgspec.msgpack.Decoder(detector.state_type).decode for detector in detectors]
         self._load = msgspec.msgpack.Decoder(_Loaded).decode
         self._dump = msgspec.msgpack.Encoder().encode
 

@@ -10,6 +10,7 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import msgspec
+from holidays import country_holidays
 
 from detectors.base import ACTION_CODES, Person, Touch
 from streams.directory import Directory
@@ -53,15 +54,18 @@ class Progress(msgspec.Struct, array_like=True):
 
 
 class Zones:
-    """Local time of carriers: the offset of a configured time zone, else the one the event carries.
+    """Local time and public holidays of carriers.
 
     Args:
-        zones: IANA time zone by carrier.
+        zones: IANA time zone by carrier; without one the offset an event carries is its local time.
+        countries: ISO 3166 code by carrier; without one no day is a holiday.
     """
 
-    def __init__(self, zones: dict[str, str]) -> None:
+    def __init__(self, zones: dict[str, str], countries: dict[str, str] | None = None) -> None:
         self._zones = {carrier: ZoneInfo(name) for carrier, name in zones.items()}
+        self._holidays = {c: country_holidays(country) for c, country in (countries or {}).items()}
         self._offsets: dict[tuple[str, int], int] = {}
+        self._free: dict[tuple[str, int], bool] = {}
 
     def offset(self, carrier: str, time: datetime, ms: int) -> int:
         """Minutes east of UTC at that carrier at that moment."""
@@ -77,6 +81,18 @@ class Zones:
             local = datetime.fromtimestamp(ms / 1000, zone).utcoffset()
             offset = self._offsets[key] = int(local.total_seconds()) // 60 if local else 0
         return offset
+
+    def holiday(self, carrier: str, ms: int, offset: int) -> bool:
+        """Whether the local day is a public holiday there."""
+        if not self._holidays:
+            return False
+        key = (carrier, (ms + offset * 60_000) // DAY)
+        free = self._free.get(key)
+        if free is None:
+            days = self._holidays.get(carrier)
+            date = datetime.fromtimestamp(key[1] * 86_400, UTC).date()
+            free = self._free[key] = days is not None and date in days
+        return free
 
 
 class AdmitStage(Stage):
@@ -114,7 +130,7 @@ class AdmitStage(Stage):
         raw = store.get(self._key)
         self.progress = msgspec.msgpack.decode(raw, type=Progress) if raw else Progress()
         self.counts = Counter(self.progress.counts)
-        self._source = source_id(_SOURCES.get(topic, 9), partition)
+        self.source = source_id(_SOURCES.get(topic, 9), partition)
         self._ids = RecentIds(topic, store, self.progress.next)
         self._parcels: dict[tuple[str, str], str] = {}
         self._resting = False
@@ -132,7 +148,7 @@ class AdmitStage(Stage):
         if not records:
             return
         admit = {ACCESS_EVENTS: self._access, PARCEL_CONTEXT: self._context}.get(self.topic, self._staff)
-        parts: list[Block] = [Block(self._source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
+        parts: list[Block] = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
         indexes: list[dict[int, int]] = [{} for _ in range(self._partitions)]
         admitted = duplicate = rejected = 0
         corrected = self._corrected
@@ -156,7 +172,7 @@ class AdmitStage(Stage):
 
     def _send(self, parts: Sequence[Block], *, idle: bool) -> None:
         st = self.progress.st
-        through = (st, self._source, self.progress.next - 1, LAST)
+        through = (st, self.source, self.progress.next - 1, LAST)
         for partition, block in enumerate(parts):
             block.through, block.clock, block.idle = through, st, idle
             self.out.append(Out(PARCEL_LOG, partition, None, encode_block(block)))
@@ -164,7 +180,7 @@ class AdmitStage(Stage):
     def rest(self) -> None:
         if not self._resting and self.topic != STAFF_DIRECTORY:
             self._resting = True
-            blocks = [Block(self._source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
+            blocks = [Block(self.source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
             self._send(blocks, idle=True)
 
     def _access(
@@ -194,16 +210,18 @@ class AdmitStage(Stage):
             parcels, records = (), 0
         st, off = self._order_time(time, arrived), record.offset
         tz = self._zones.offset(carrier, event.time, time)
+        holiday = self._zones.holiday(carrier, time, tz)
         reason = f"{event.reason.kind}:{event.reason.id}" if event.reason else ""
-        site, source, n = event.site, self._source, self._partitions
+        site, source, n = event.site, self.source, self._partitions
         for idx, clear in enumerate(parcels or ("",)):
             parcel = (self._parcels.get((carrier, clear)) or self._parcel(carrier, clear)) if clear else ""
             target = crc32((parcel or person.token).encode()) % n
             block = parts[target]
             who = people_index(indexes[target], block.people, person)
             row = Touch(
-                st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason
-            )
+                st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
+                holiday=holiday,
+            )  # fmt: skip
             block.touches.append(row)
         return True
 
@@ -222,7 +240,7 @@ class AdmitStage(Stage):
         staff: list[Person] = [self._directory.person(carrier, actor) for actor in event.staff]
         st = self._order_time(time, record.timestamp)
         row = Context(
-            st, self._source, record.offset, 0, time, kind, carrier, parcel, event.site, event.route, staff, event.ticket
+            st, self.source, record.offset, 0, time, kind, carrier, parcel, event.site, event.route, staff, event.ticket
         )
         parts[crc32(parcel.encode()) % self._partitions].contexts.append(row)
         return True

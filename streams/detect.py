@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -68,7 +67,6 @@ class DetectStage(KeyedStage[Actor]):
         heapq.heapify(self._timers)
         self._lessons: list[NormsRow] = []
         self._said: tuple[int, bool | None] = (-1, None)
-        self.alerted: Counter[tuple[str, int, int]] = Counter()
 
     def apply(self, rows: list[Row]) -> None:
         self._learn()
@@ -148,9 +146,9 @@ class DetectStage(KeyedStage[Actor]):
             self._tell(alert, touch.ts if touch else 0)
 
     def _tell(self, alert: Alert, produced: int) -> None:
-        self.alerted[alert.detector, alert.finding.severity, alert.activity] += 1
-        headers = ocsf.headers(alert, produced)
-        self.out.append(Out(ALERTS, None, alert.person.token.encode(), ocsf.encode(alert), headers))
+        note = (alert.detector, alert.finding.severity, alert.activity, produced)
+        key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
+        self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
 
     def _set_timer(self, token: str, actor: Actor) -> int:
         """Event time at which the person needs attention next, noted when it has changed."""
@@ -219,8 +217,10 @@ class DetectStage(KeyedStage[Actor]):
     def emit(self) -> None:
         bound, idle = self.merge.bound, self.merge.idle
         # Partitions wait for each other only beyond DELAY of event time, so word every quarter of it is soon enough.
-        if not self._lessons and self._said[1] == idle and bound < self._said[0] + DELAY // 4:
-            return
+        if self._said[1] != idle or bound >= self._said[0] + DELAY // 4:
+            self._say(bound, idle)
+
+    def _say(self, bound: int, idle: bool) -> None:
         self._said = (bound, idle)
         block = encode_block(
             Block(self._source, (bound, -1, -1, -1), bound + DELAY, idle, norms=self._lessons)
@@ -232,6 +232,9 @@ class DetectStage(KeyedStage[Actor]):
         """Nothing to say: idleness passes through with the blocks that bring it."""
 
     def snapshot(self) -> Snapshot:
+        if self._lessons:
+            # A person's state is written only after what his days taught is on its way: it is not taught twice.
+            self._say(self.merge.bound, self.merge.idle)
         snapshot = super().snapshot()
         if self._norms_changed:
             self._norms_changed = False

@@ -160,6 +160,7 @@ class Pipeline:
         """Write every stage's state to its store."""
         for (topic, partition), stage in self.stages.items():
             snapshot = stage.snapshot()
+            self.route(stage)
             self.stores[_table(topic), partition].write(snapshot)
             stage.written(snapshot)
 

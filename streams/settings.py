@@ -70,7 +70,6 @@ class Settings(BaseSettings):
         data_dir: where stores, keys and deliveries live.
         partitions: partitions of every topic; fixed for the life of a deployment.
         replication: replication factor of topics that parcelwatch creates.
-        store: state store of the worker.
         keys_file: key ring; default `<data_dir>/keys.toml`.
         carriers: settings by carrier code.
         checkpoint_interval: seconds between checkpoints.
@@ -91,7 +90,6 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".parcelwatch")
     partitions: int = Field(4, ge=1, le=1024)
     replication: int = Field(1, ge=1)
-    store: Literal["rocksdb", "memory"] = "rocksdb"
     keys_file: Path | None = None
     carriers: dict[str, CarrierSettings] = Field(default_factory=dict)
     checkpoint_interval: float = Field(1.0, gt=0, le=60)

@@ -33,13 +33,18 @@ class Record(Protocol):
 
 
 class Out(NamedTuple):
-    """Something to send: to a partition, or by key when `partition` is None."""
+    """Something to send: to a partition, or by key when `partition` is None.
+
+    `alert` says of an alert, for the metrics: detector, severity, activity, and when the triggering record reached
+    the broker (ms; 0 when time alone triggered it).
+    """
 
     topic: str
     partition: int | None
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]] = []  # noqa: RUF012  # never mutated
+    alert: tuple[str, int, int, int] | None = None
 
 
 class Snapshot(NamedTuple):
@@ -54,7 +59,7 @@ class Store(Protocol):
     """A partition's share of a durable table."""
 
     def get(self, key: bytes) -> bytes | None: ...
-    def items(self) -> Iterator[tuple[bytes, bytes]]: ...
+    def items(self) -> Iterable[tuple[bytes, bytes]]: ...
 
 
 class HoleError(Exception):
@@ -161,7 +166,7 @@ class Stage(ABC):
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """All that changed since the last snapshot, encoded now."""
+        """All that changed since the last snapshot, encoded now. It may leave sends in `out`: they go before it."""
 
     @abstractmethod
     def written(self, snapshot: Snapshot) -> None:

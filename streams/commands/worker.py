@@ -1,0 +1,37 @@
+"""`parcelwatch worker`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from streams.commands.common import plain_errors
+from streams.logs import configure
+from streams.settings import load_settings
+from streams.tokens import Keyring
+from streams.topic_admin import TopicError, ensure_topics
+from streams.worker import run_worker
+
+
+@click.command()
+@plain_errors(TopicError)
+def command() -> None:
+    """Run the pipeline: read access events, relate them to parcels, detect leaks, write alerts.
+
+    One process uses one core. Start as many as there are cores or machines, each with a PARCELWATCH_WORKER_ID and a
+    PARCELWATCH_DATA_DIR of its own; Kafka shares the partitions out among them. Topics that are missing are created.
+    The worker stops cleanly on SIGTERM or Ctrl-C: it checkpoints and gives its partitions up. Should it ever meet
+    something it cannot go on from safely it ends with exit code 70, to be started again by its supervisor.
+
+    \b
+    Example:
+      export PARCELWATCH_BROKER=kafka-1:9092
+      parcelwatch keys init && parcelwatch keys add vnx
+      parcelwatch worker
+    """
+    settings = load_settings()
+    configure(settings.log_level)
+    keys = Keyring.load(settings.keys_path)
+    ensure_topics(settings)
+    asyncio.run(run_worker(settings, keys))

@@ -1,0 +1,258 @@
+"""The worker: one process that runs admit, relate and detect for the partitions Kafka gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from detectors import DETECTORS
+from streams import health
+from streams.admit import AdmitStage, Zones
+from streams.app import STAGE_OF, App, make_app
+from streams.broadcast import DirectoryReader
+from streams.detect import DetectStage
+from streams.lane import Lane, Lease
+from streams.metrics import Metrics, new_registry
+from streams.relate import RelateStage
+from streams.settings import Settings
+from streams.stage import KeyedStage, Stage
+from streams.state import TableStore
+from streams.tokens import Keyring
+from streams.topics import ACTOR_LOG, PARCEL_LOG, STAFF_DIRECTORY
+from streams.transport import BatchConsumer, consumer_of
+from streams.validate import CORRECTIONS, REASONS
+
+log = structlog.get_logger(__name__)
+
+TICK = 0.02
+#: A source that is this far ahead of the slowest in event time (ms) waits: what it brings could not be released anyway.
+ALIGNMENT = 3_600_000
+#: Part of the session timeout a process may be away and still write.
+LEASE = 0.8
+FAILED = 70
+
+
+class Worker:
+    """Runs the pipeline until stopped.
+
+    Args:
+        settings: of the process.
+        keys: the key ring.
+    """
+
+    def __init__(self, settings: Settings, keys: Keyring) -> None:
+        self._settings = settings
+        self._keys = keys
+        zones = {name: c.time_zone for name, c in settings.carriers.items() if c.time_zone}
+        self._zones = Zones(zones, {n: c.country for n, c in settings.carriers.items() if c.country})
+        self._app: App = make_app(settings)
+        self._directory = DirectoryReader(settings, keys)
+        self._lanes: dict[TP, Lane] = {}
+        self._lease = Lease(settings.session_timeout * LEASE)
+        self._stopping = asyncio.Event()
+        self.registry = new_registry()
+        self.metrics = Metrics(
+            self.registry, rejections=REASONS, corrections=CORRECTIONS, detectors=[d.name for d in DETECTORS]
+        )
+        self._lagging_since: float | None = None
+        for topic in STAGE_OF:
+            self._declare_agent(topic)
+        app = self._app.faust
+        app.on_partitions_revoked.connect(self._revoked)
+
+    def _declare_agent(self, topic: str) -> None:
+        async def run(stream: Any) -> None:
+            async for event in stream.noack().events():
+                try:
+                    await self._lane(event.message.tp).take(event.message.value)
+                except Exception as exc:  # noqa: BLE001  # an agent that dies and goes on with the next batch loses this one
+                    self._fail(exc)
+
+        self._app.faust.agent(self._app.topics[topic], name=f"{STAGE_OF[topic]}.{topic}", concurrency=1)(run)
+
+    def _lane(self, tp: TP) -> Lane:
+        lane = self._lanes.get(tp)
+        if lane is None:
+            name = STAGE_OF[tp.topic]
+            app = self._app.faust
+            store = TableStore(app, self._app.tables[name], tp.partition)
+            consumer = consumer_of(app)
+            stage = self._stage(tp, store)
+            lane = self._lanes[tp] = Lane(app, consumer, tp, stage, store, self._lease, self.metrics, name)
+        return lane
+
+    def _stage(self, tp: TP, store: TableStore) -> Stage:
+        partitions = self._settings.partitions
+        if tp.topic == PARCEL_LOG:
+            return RelateStage(tp.partition, partitions, store)
+        if tp.topic == ACTOR_LOG:
+            return DetectStage(tp.partition, partitions, store)
+        directory = self._directory.table
+        return AdmitStage(tp.topic, tp.partition, partitions, store, directory, self._keys, self._zones)
+
+    async def _revoked(self, _sender: Any, *args: Any, **_: Any) -> None:
+        revoked: Iterable[TP] = args[0]
+        self.metrics.rebalances.inc()
+        lanes = [self._lanes.pop(tp) for tp in list(revoked) if tp in self._lanes]
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    def _fail(self, exc: BaseException) -> None:
+        """Stop the process at once: going on would commit past what was not applied. A supervisor starts it anew."""
+        log.critical("the worker stops and is to be started again", error=type(exc).__name__, reason=str(exc))
+        os._exit(FAILED)
+
+    @property
+    def _settled(self) -> bool:
+        app = self._app.faust
+        return not app.rebalancing and not app.in_recovery and bool(app.consumer_generation_id)
+
+    async def _tick(self) -> None:
+        """Everything that is due by the wall clock; decisions never are."""
+        consumer = consumer_of(self._app.faust)
+        while not self._stopping.is_set():
+            self._lease.renew()
+            if self._settled:
+                for tp in consumer.assignment():
+                    if tp.topic in STAGE_OF:
+                        await self._attend(self._lane(tp), consumer)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TICK)
+
+    async def _attend(self, lane: Lane, consumer: BatchConsumer) -> None:
+        now = time.monotonic()
+        stage = lane.stage
+        quiet = now - lane.last_take >= self._settings.idle_after
+        if isinstance(stage, AdmitStage) and quiet and consumer.at_end(lane.tp, stage.need):
+            await lane.rest()
+        if lane.dirty and not lane.checkpointing and now - lane.last_checkpoint >= self._settings.checkpoint_interval:
+            self._spawn(lane)
+
+    def _spawn(self, lane: Lane) -> None:
+        task = asyncio.ensure_future(lane.checkpoint())
+        lane.checkpointing = True
+
+        def done(task: asyncio.Future[None]) -> None:
+            lane.checkpointing = False
+            if not task.cancelled() and (exc := task.exception()) is not None:
+                self._fail(exc)
+
+        task.add_done_callback(done)
+
+    def _held(self, tps: Iterable[TP]) -> set[TP]:
+        """Source partitions that are too far ahead in event time to be read on."""
+        clocks: dict[int, int] = {}
+        for lane in self._lanes.values():
+            stage = lane.stage
+            if isinstance(stage, KeyedStage) and lane.tp.topic == PARCEL_LOG:
+                for source, state in stage.merge.sources.items():
+                    if not state.idle:
+                        clocks[source] = max(state.clock, clocks.get(source, -1))
+        stages = {tp: self._lanes[tp].stage for tp in tps if tp in self._lanes}
+        admits = {tp: s for tp, s in stages.items() if isinstance(s, AdmitStage) and tp.topic != STAFF_DIRECTORY}
+        for stage in admits.values():
+            if stage.source in clocks:
+                clocks[stage.source] = max(clocks[stage.source], stage.progress.st)
+        if not clocks:
+            return set()
+        slowest = min(clocks.values())
+        return {tp for tp, stage in admits.items() if stage.progress.st > slowest + ALIGNMENT}
+
+    def _ready(self) -> tuple[bool, str]:
+        if not self._directory.loaded.is_set():
+            return False, "reading the staff directory"
+        if not self._settled:
+            return False, "joining the group or restoring state"
+        return True, f"running {len(self._lanes)} partitions"
+
+    def _healthy(self) -> tuple[bool, str]:
+        stuck = self._lagging_since
+        if stuck is not None and time.monotonic() - stuck > 60:
+            return False, "records wait and no checkpoint was made for a minute; restart the worker"
+        return True, "alive"
+
+    async def _watch(self) -> None:
+        """Lag, sizes, and whether the stream still moves."""
+        consumer = consumer_of(self._app.faust)
+        while not self._stopping.is_set():
+            if self._settled:
+                self._measure(consumer)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1.0)
+
+    def _measure(self, consumer: BatchConsumer) -> None:
+        lag: dict[str, int] = {}
+        pending: dict[str, int] = {}
+        keys: dict[str, int] = {}
+        for lane in list(self._lanes.values()):
+            end = consumer.highwater(lane.tp)
+            lag[lane.tp.topic] = lag.get(lane.tp.topic, 0) + max(0, (end or 0) - lane.stage.need)
+            if isinstance(lane.stage, KeyedStage):
+                name = STAGE_OF[lane.tp.topic]
+                pending[name] = pending.get(name, 0) + lane.stage.merge.pending
+                keys[name] = keys.get(name, 0) + len(lane.stage.states.cache)
+        for topic, records in lag.items():
+            self.metrics.lag(topic, records)
+        for name, rows in pending.items():
+            self.metrics.stage[name].pending_records.set(rows)
+            self.metrics.stage[name].state_keys.set(keys[name])
+        moved = max((max(lane.last_take, lane.last_checkpoint) for lane in self._lanes.values()), default=0.0)
+        waits = any(lag.values()) and time.monotonic() - moved > 1
+        self._lagging_since = (self._lagging_since or time.monotonic()) if waits else None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[health.Endpoint]:
+        """Started, until the context is left; then every partition is checkpointed and given up in order."""
+        settings = self._settings
+        app = self._app.faust
+        endpoint = health.serve(
+            settings.http_host, settings.http_port, self.registry, self._ready, self._healthy
+        )
+        async with endpoint as served, self._directory.reading():
+            await self._directory.loaded.wait()
+            consumer_class: Any = BatchConsumer
+            consumer_class.held = staticmethod(self._held)
+            app.finalize()
+            await app.start()
+            tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._watch())]
+            for task in tasks:
+                task.add_done_callback(self._task_ended)
+            try:
+                yield served
+            finally:
+                self._stopping.set()
+                await asyncio.gather(*tasks)
+                await asyncio.gather(*(lane.checkpoint() for lane in self._lanes.values()))
+                await app.consumer.commit()
+                for lane in self._lanes.values():
+                    lane.closed = True
+                await app.stop()
+
+    def _task_ended(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._fail(exc)
+
+
+async def run_worker(settings: Settings, keys: Keyring) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: an address that cannot be bound.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    worker = Worker(settings, keys)
+    async with worker.running() as endpoint:
+        log.info("worker started", broker=settings.broker, metrics=endpoint.url)
+        await stop.wait()
+        log.info("worker stopping")
+
