@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import math
 import os
@@ -116,6 +117,23 @@ def test_the_command_sends_a_mapped_csv_and_says_what_became_of_it(
     result = run(settings.broker, str(path), *mapping)
     assert result.exit_code == 0, result.output
     assert re.search(r"^1,000 sent, 0 failed, [\d.]+ s, [\d,]+/s to access-events$", result.output, re.M)
+
+
+@pytest.mark.broker
+async def test_what_could_be_read_of_a_damaged_file_is_sent_up_to_the_line_the_error_names(
+    settings: Settings, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    values = [event(n, os.urandom(8).hex()) for n in range(20_000)]
+    path.write_bytes(gzip.compress(b"\n".join(values))[:-100_000])
+    starts = await ends(settings.broker, ACCESS_EVENTS)
+    result = await asyncio.to_thread(run, settings.broker, str(path))
+    assert result.exit_code == 1
+    line = re.search(r"cut short after line (\d+);", result.output)
+    assert line is not None
+    assert 0 < int(line[1]) < len(values)
+    assert f"{int(line[1]):,} sent, 0 failed" in result.output
+    assert sum(map(len, (await since(settings.broker, starts)).values())) == int(line[1])
 
 
 @pytest.mark.broker

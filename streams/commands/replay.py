@@ -56,16 +56,22 @@ async def replay(
 
     Raises:
         SendError: no broker, or it took no more; whatever is not in `tally` was not sent.
+        FileError: from `values`, once all that came before it is sent.
     """
     pace = Pace(speed) if math.isfinite(speed) else None
     async with producer(bootstrap) as client:
         sender = Sender(client, topic, partitions, tally)
-        for value in values:
-            if pace is not None and (pause := pace.wait(value)) > SHORTEST_PAUSE:
-                await sender.push_all()
-                await asyncio.sleep(pause)
-            if sender.add(value):
-                await sender.push()
+        try:
+            for value in values:
+                if pace is not None and (pause := pace.wait(value)) > SHORTEST_PAUSE:
+                    await sender.push_all()
+                    await asyncio.sleep(pause)
+                if sender.add(value):
+                    await sender.push()
+        except FileError:
+            # What could be read goes out, so that the line the error names is where to go on.
+            await sender.finish()
+            raise
         await sender.finish()
 
 
