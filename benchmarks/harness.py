@@ -74,7 +74,7 @@ async def run_round(cluster: Cluster, system: System, plan: Plan, log: Path) -> 
     """Load the backlog, start the worker, measure.
 
     Raises:
-        BenchmarkError: the worker died, did not start consuming, rejected events, or did not finish in time.
+        BenchmarkError: the worker died, did not start, rejected events, or did not finish in time.
     """
     cluster.start_afresh(system.topics)
     backlog = read(cached(plan.workload, plan.events, plan.folder), 0, plan.events)
@@ -87,7 +87,7 @@ async def run_round(cluster: Cluster, system: System, plan: Plan, log: Path) -> 
             rate = plan.events / seconds
             if system.rejected and any(cluster.end_offsets([system.rejected], plan.partitions).values()):
                 raise BenchmarkError(
-                    f"{system.group} rejected events of the workload, so its figures would be of less work; read "
+                    f"{system.group} rejected events of the workload, so it did less work; read "
                     f"the reasons in its metrics or in topic {system.rejected}"
                 )
             alerts = sum(cluster.end_offsets([system.alerts], plan.partitions).values())
