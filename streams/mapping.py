@@ -20,8 +20,7 @@ FIELDS = frozenset((_PLAIN - {"reason"}) | _NESTED)
 #: Fields that are lists; a cell holds any number of entries, separated by semicolons.
 LISTS = frozenset({"parcels", "fields", "staff", "shifts"})
 DELIMITERS = ",;\t|"
-#: A header names at least this many fields of the contracts, else a file without a mapping is not taken for
-#: CSV.
+#: A file without a mapping is taken for CSV when its first line names at least this many fields.
 HEADER_FIELDS = 3
 
 

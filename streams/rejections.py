@@ -23,8 +23,7 @@ from streams.topics import REJECTED
 
 #: Reason of the record that says that a rejection was dealt with: same place, nothing sealed.
 READMITTED = "readmitted"
-#: What is sent, in the order of the source, before it is marked as readmitted: after a crash no more is sent
-#: twice.
+#: What is sent, in the source's order, before it is marked as readmitted: after a crash, so much comes twice.
 CHUNK_RECORDS = 10_000
 CHUNK_BYTES = 64 * 1024 * 1024
 

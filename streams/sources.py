@@ -42,9 +42,8 @@ def source_key(topic: str, value: bytes) -> bytes | None:
     (staff-directory).
 
     None when the value has no such field or is not JSON: it will be rejected, and where it waits for that is
-        no matter.
-    The staff directory is compacted, and Kafka takes no keyless record there, so such a value's key is its
-    digest.
+    no matter. The staff directory is compacted, and Kafka takes no keyless record there, so such a value's
+    key is its digest.
 
     Raises:
         ValueError: not one of SOURCE_TOPICS.

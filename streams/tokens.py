@@ -1,9 +1,9 @@
 """Pseudonyms: who a person or parcel is, only the holder of the carrier's key can say (design law 4).
 
-A token is `<key id>.<base64url, no padding>` of AES-SIV (RFC 5297, 512-bit key) over the clear id, with
-kind and carrier as associated data. The same id always gives the same token, so tokens can be counted,
-joined and keyed by; a token of one carrier or kind never decrypts as another's. A new key gives new tokens:
-what was learnt under the old ones stays with them.
+A token is `<key id>.<base64url, no padding>` of AES-SIV (RFC 5297, 512-bit key) over the clear id, with kind
+and carrier as associated data. The same id always gives the same token, so tokens can be counted, joined and
+keyed by; a token of one carrier or kind never decrypts as another's. A new key gives new tokens: what was
+learnt under the old ones stays with them.
 """
 
 from __future__ import annotations
@@ -118,9 +118,8 @@ class Keyring:
         """Read a ring.
 
         Raises:
-            KeyringError: no such file, a file that group or others may read, or one that is not a key
-                ring; says which and
-                how to mend it.
+            KeyringError: no such file, a file that group or others may read, or one that is not a key ring;
+                says which and how to mend it.
         """
         ring = cls.__new__(cls)
         ring._file, ring._digest = read_ring(path, seal_size=SEAL_KEY_SIZE, carrier_size=SIV_KEY_SIZE)
@@ -130,9 +129,8 @@ class Keyring:
         """Write the ring (mode 0600, in one atomic step).
 
         Raises:
-            KeyringError: the file there is not the one this ring was loaded from (overwriting it would
-                lose its keys and
-                with them the meaning of every token made with them), or it cannot be written.
+            KeyringError: the file there is not the one this ring was loaded from (overwriting it would lose
+                its keys and with them the meaning of every token made with them), or it cannot be written.
         """
         self._digest = write_ring(path, self._file, self._digest)
 
@@ -201,9 +199,8 @@ class Keyring:
         """Kind and clear id behind a token.
 
         Raises:
-            KeyringError: unknown carrier or key id, no token at all, or one that none of the carrier's
-                kinds made; the
-                text holds neither token nor clear id.
+            KeyringError: unknown carrier or key id, no token at all, or one that none of the carrier's kinds
+                made; the text holds neither token nor clear id.
         """
         keys = self._keys(carrier)
         match = _TOKEN.fullmatch(token)

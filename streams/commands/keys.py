@@ -55,8 +55,7 @@ def rotate(carrier: str | None, seal: bool, yes: bool) -> None:
     """Make a new active key for CARRIER. The old one stays, so old tokens can still be revealed.
 
     Under the new key every person and parcel has a new token, so what was learnt of them under the old one is
-    not known of
-    the new: baselines start anew. Rotate when a key may have leaked, not by the calendar.
+    not known of the new: baselines start anew. Rotate when a key may have leaked, not by the calendar.
     """
     if seal == (carrier is not None):
         raise click.UsageError("name a CARRIER, or give --seal, one of the two")

@@ -113,8 +113,7 @@ def readmit_(code: str | None, ids: tuple[Place, ...], everything: bool, reason:
     """Send rejected records back to the topics they came from, where admit reads them anew.
 
     For when the cause was on this side and is mended: a key that was missing, a format that is read now. What
-        is
-    still wrong is rejected again, under its new place. A record is readmitted once; audited like `show`.
+    is still wrong is rejected again, under its new place. A record is readmitted once; audited like `show`.
     """
     if (code is not None) + bool(ids) + everything != 1:
         raise click.UsageError(

@@ -97,10 +97,8 @@ def command(file: str, topic: str, speed: float, mapping: CsvMapping | None) -> 
     """Send the records of FILE (`-`: standard input) into Kafka, in their order.
 
     FILE is NDJSON, one JSON object a line, or CSV with a header; plain or gzip, which is seen by itself.
-    Values
-    go as they are: what admit cannot read it rejects, with the reason. The key is the actor (of
-        parcel-context
-    the parcel, of staff-directory carrier/actor), so one person's records stay in order.
+    Values go as they are: what admit cannot read, it rejects with the reason. The key is the actor (of
+    parcel-context the parcel, of staff-directory carrier/actor), so one person's records stay in order.
 
     A value counts as sent once the broker has acknowledged it. When the broker refuses, nothing more is sent
     and the exit code is 1. Running it again sends everything again; events with an `id` are then dropped as
