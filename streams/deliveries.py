@@ -33,6 +33,7 @@ CREATE TABLE deliveries (
 CREATE INDEX due ON deliveries (receiver, next_at, seq) WHERE state = 'pending';
 CREATE INDEX unattempted ON deliveries (receiver, uid, seq) WHERE state = 'pending' AND attempts = 0;
 CREATE INDEX by_message ON deliveries (seq);
+CREATE INDEX by_state ON deliveries (receiver, state, since);
 CREATE TABLE disabled (receiver TEXT PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL);
 """
 
