@@ -143,8 +143,7 @@ async def _delays(
     since = int((time.time() + SETTLE_SECONDS) * 1000)
     held = await pace(client, plan.partitions, events, rate=rate, seconds=plan.latency_seconds)
     await _drained(cluster, system, plan, worker)
-    _, delays = await cluster.alert_delays(system.alerts, plan.partitions, since)
-    return held, delays
+    return held, await cluster.alert_delays(system.alerts, plan.partitions, since)
 
 
 def _with_probes(plan: Plan, rate: float) -> Iterator[bytes]:
