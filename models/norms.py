@@ -44,16 +44,9 @@ class GroupNorm:
         key = ("q", measure, q)
         answer = self._answers.get(key)
         if answer is None:
-            answer = self._answers[key] = self._quantile(self._measures.get(measure, {}), q)
+            answer = _quantile(self._measures.get(measure, {}), q)
+            self._answers[key] = answer
         return answer
-
-    def _quantile(self, histogram: Histogram, q: float) -> float:
-        left = ceil(sum(histogram.values()) * q)
-        for number in sorted(histogram):
-            left -= histogram[number]
-            if left <= 0:
-                return bin_top(number)
-        return 0.0
 
     def share(self, measure: str, number: int) -> float:
         return self._measures.get(measure, {}).get(number, 0) / self._days if self._days else 0.0
@@ -67,6 +60,15 @@ class GroupNorm:
         # Beyond all that was seen the tail is taken to fall as a power law with exponent 2: quartered each doubling.
         beyond = max(0, number - top - 1)
         return min(1.0, (reached + 0.5) / (total + 1) * 2.0 ** (-beyond / 2))
+
+
+def _quantile(histogram: Histogram, q: float) -> float:
+    left = ceil(sum(histogram.values()) * q)
+    for number in sorted(histogram):
+        left -= histogram[number]
+        if left <= 0:
+            return bin_top(number)
+    return 0.0
 
 
 class NormsState(msgspec.Struct, array_like=True):
@@ -119,7 +121,7 @@ class Norms:
         """
         hour = max((st + DELAY) // HOUR, bound // HOUR) + 1
         waiting = self.state.waiting.setdefault(hour, {})
-        for group in {carrier, f"{carrier}/{role}"}:
+        for group in (carrier, f"{carrier}/{role}"):
             days, measures = waiting.get(group, (0, {}))
             for measure, number in lessons:
                 histogram = measures.setdefault(measure, {})
@@ -179,10 +181,14 @@ class Norms:
         return view
 
 
-def canonical(value: Any) -> Any:
-    """Maps in the order of their keys, so that equal norms are equal bytes."""
+def encode_norms(state: NormsState) -> bytes:
+    """Bytes of the norms; equal norms give equal bytes, in whatever order they were learnt."""
+    return msgspec.msgpack.encode(_ordered(msgspec.to_builtins(state)))
+
+
+def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: canonical(value[key]) for key in sorted(value)}
+        return {key: _ordered(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
+        return [_ordered(item) for item in value]
     return value

@@ -71,7 +71,7 @@ def make_app(settings: Settings) -> App:
         producer_request_timeout=60.0,
     )
     topics = {
-        name: app.topic(name, partitions=settings.partitions, key_type=bytes, value_type=bytes, internal=False)
+        name: app.topic(name, partitions=settings.partitions, key_serializer="raw", value_serializer="raw")
         for name in STAGE_OF
     }
     tables = {

@@ -10,7 +10,7 @@ import msgspec
 from detectors import DETECTORS
 from detectors.base import Alert, Detector, Late, Touch
 from detectors.episodes import close, take_case
-from models.norms import DELAY, Norms, NormsState
+from models.norms import DELAY, Norms, NormsState, encode_norms
 from streams import ocsf
 from streams.actors import Actor, ActorCodec
 from streams.events import (
@@ -61,7 +61,6 @@ class DetectStage(KeyedStage[Actor]):
         self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
         raw = store.get(self.NORMS.encode())
         self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState())
-        self._encode_norms = msgspec.msgpack.Encoder(order="sorted").encode
         self._norms_changed = False
         self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
         heapq.heapify(self._timers)
@@ -215,15 +214,15 @@ class DetectStage(KeyedStage[Actor]):
         self.merge.aside.clear()
 
     def emit(self) -> None:
-        bound, idle = self.merge.bound, self.merge.idle
+        reached, idle = self.merge.frontier, self.merge.idle
         # Partitions wait for each other only beyond DELAY of event time, so word every quarter of it is soon enough.
-        if self._said[1] != idle or bound >= self._said[0] + DELAY // 4:
-            self._say(bound, idle)
+        if self._said[1] != idle or reached >= self._said[0] + DELAY // 4:
+            self._say(reached, idle)
 
-    def _say(self, bound: int, idle: bool) -> None:
-        self._said = (bound, idle)
+    def _say(self, reached: int, idle: bool) -> None:
+        self._said = (reached, idle)
         block = encode_block(
-            Block(self._source, (bound, -1, -1, -1), bound + DELAY, idle, norms=self._lessons)
+            Block(self._source, (reached, -1, -1, -1), reached + DELAY, idle, norms=self._lessons)
         )
         self._lessons = []
         self.out.extend(Out(ACTOR_LOG, partition, None, block) for partition in range(self._partitions))
@@ -234,9 +233,9 @@ class DetectStage(KeyedStage[Actor]):
     def snapshot(self) -> Snapshot:
         if self._lessons:
             # A person's state is written only after what his days taught is on its way: it is not taught twice.
-            self._say(self.merge.bound, self.merge.idle)
+            self._say(self.merge.frontier, self.merge.idle)
         snapshot = super().snapshot()
         if self._norms_changed:
             self._norms_changed = False
-            snapshot.states.append((self.NORMS.encode(), self._encode_norms(self.norms.state)))
+            snapshot.states.append((self.NORMS.encode(), encode_norms(self.norms.state)))
         return snapshot

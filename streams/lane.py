@@ -134,6 +134,14 @@ class Lane:
         self.stage.rest()
         await self.flush()
 
+    async def reread(self) -> None:
+        """The partition has records and none arrive: if they were fetched and lost on the way, fetch them again."""
+        self.last_take = time.monotonic()
+        position = await self._consumer.position(self.tp)
+        if position is not None and position > self.stage.need:
+            self._stage_metrics.holes.inc()
+            await self._consumer.rewind(self.tp, self.stage.need)
+
     async def _mend(self, hole: HoleError) -> None:
         """Read again from where the stage stands; go on beyond only what the log itself no longer has."""
         now = time.monotonic()

@@ -72,6 +72,13 @@ class Merge:
         self._again = {held.offset: held for held in state.held}
         self._blocks: list[tuple[Held, int]] = []
         self._rows: dict[int, list[Row]] = {}
+        self._upstream = self.bound
+
+    @property
+    def frontier(self) -> int:
+        """Order time before which no row is left to be applied: beyond `bound` when nothing waits there."""
+        first = min((rows[0].st for rows in self._rows.values() if rows), default=self._upstream)
+        return max(self.bound, min(first, self._upstream))
 
     @property
     def start(self) -> int:
@@ -137,8 +144,8 @@ class Merge:
         own = [s for source, s in self.sources.items() if source >> 16 == DETECT_SOURCE]
         upstream = [s for source, s in self.sources.items() if source >> 16 != DETECT_SOURCE]
         clocks = [s.clock for s in upstream if not s.idle]
-        bound = min(clocks) if clocks else max(self._top, *(s.clock for s in upstream)) + 1
-        self.bound = max(self.bound, min([bound, *(s.clock for s in own if not s.idle)]))
+        self._upstream = min(clocks) if clocks else max(self._top, *(s.clock for s in upstream)) + 1
+        self.bound = max(self.bound, min([self._upstream, *(s.clock for s in own if not s.idle)]))
 
     def release(self) -> list[Row]:
         """Rows whose turn has come, in order. The caller applies all of them before the next `state()`."""

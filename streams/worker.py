@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 TICK = 0.02
 #: A source that is this far ahead of the slowest in event time (ms) waits: what it brings could not be released anyway.
 ALIGNMENT = 3_600_000
+#: Seconds after which a partition that has records but hands none out is looked into.
+STILL = 2.0
 #: Part of the session timeout a process may be away and still write.
 LEASE = 0.8
 FAILED = 70
@@ -70,11 +72,11 @@ class Worker:
 
     def _declare_agent(self, topic: str) -> None:
         async def run(stream: Any) -> None:
-            async for event in stream.noack().events():
-                try:
+            try:
+                async for event in stream.noack().events():
                     await self._lane(event.message.tp).take(event.message.value)
-                except Exception as exc:  # noqa: BLE001  # an agent that dies and goes on with the next batch loses this one
-                    self._fail(exc)
+            except Exception as exc:  # noqa: BLE001  # Faust would go on with the next batch, and lose this one
+                self._fail(exc)
 
         self._app.faust.agent(self._app.topics[topic], name=f"{STAGE_OF[topic]}.{topic}", concurrency=1)(run)
 
@@ -122,16 +124,23 @@ class Worker:
             if self._settled:
                 for tp in consumer.assignment():
                     if tp.topic in STAGE_OF:
-                        await self._attend(self._lane(tp), consumer)
+                        await self._attend(tp, consumer)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK)
 
-    async def _attend(self, lane: Lane, consumer: BatchConsumer) -> None:
+    async def _attend(self, tp: TP, consumer: BatchConsumer) -> None:
+        if tp not in self._lanes:
+            # Faust starts fetching before partitions are in place, and drops what it fetched: begin where the stage stands.
+            await consumer.rewind(tp, self._lane(tp).stage.need)
+        lane = self._lanes[tp]
         now = time.monotonic()
         stage = lane.stage
-        quiet = now - lane.last_take >= self._settings.idle_after
-        if isinstance(stage, AdmitStage) and quiet and consumer.at_end(lane.tp, stage.need):
-            await lane.rest()
+        quiet = now - lane.last_take
+        if consumer.at_end(tp, stage.need):
+            if isinstance(stage, AdmitStage) and quiet >= self._settings.idle_after:
+                await lane.rest()
+        elif quiet >= STILL:
+            await lane.reread()
         if lane.dirty and not lane.checkpointing and now - lane.last_checkpoint >= self._settings.checkpoint_interval:
             self._spawn(lane)
 

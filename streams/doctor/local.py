@@ -39,7 +39,7 @@ def check_data_dir(settings: Settings) -> Check:
             name, f"{folder} is not writable for this user", f"give it to the worker's user: chown {folder}"
         )
     free = shutil.disk_usage(folder).free
-    detail = f"{folder}, {free / GIB:.1f} GiB free, store {settings.store}"
+    detail = f"{folder}, {free / GIB:.1f} GiB free"
     if free < RED_FREE:
         return red(name, detail, "make room on the disk: the state stores stop when it is full")
     if free < YELLOW_FREE:
