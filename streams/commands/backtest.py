@@ -1,0 +1,202 @@
+"""`parcelwatch backtest`: the same pipeline over files, without a broker."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from streams.admit import Zones
+from streams.backtest import Alerted, Backtest, LogFile, Refused, Result
+from streams.commands.common import plain_errors
+from streams.files import FileError, total_bytes
+from streams.mapping import CsvMapping, mapping_options
+from streams.settings import Settings, load_settings
+from streams.tokens import Keyring, looks_like_token
+from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+
+_IN = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--events", required=True, type=_IN, help="Access events: who opened which shipment records.")
+@click.option("--context", type=_IN, help="Parcel context: assignments, scans, tickets, calls.")
+@click.option("--directory", type=_IN, help="Staff directory: role, team, site, shifts.")
+@click.option("--alerts", "out", required=True, type=_IN, help="Where the alerts go; replaced when there.")
+@click.option("--rejected", type=_IN, help="Where to say which records were rejected, why, and the remedy.")
+@click.option("--clear-actors", is_flag=True, help="Staff ids in clear in the alerts instead of tokens.")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 1024),
+    help="Partitions of every topic, for comparing with a deployment. Default: as in the settings.",
+)
+@mapping_options
+@plain_errors(FileError)
+def command(
+    events: Path,
+    context: Path | None,
+    directory: Path | None,
+    out: Path,
+    rejected: Path | None,
+    clear_actors: bool,
+    partitions: int | None,
+    mapping: CsvMapping | None,
+) -> None:
+    """Run the pipeline over files and write the alerts it gives, one a line.
+
+    It is the code the workers run, without a broker: the same log through Kafka gives the same alerts. Files
+    are NDJSON, one JSON object a line, or CSV with a header; plain or gzip, which is seen by itself. --map
+    and --set say what the columns of --events mean; docs/events.md lists the fields. Nothing is sent away.
+
+    An alert is an OCSF Detection Finding (class 2004), its times are event times, staff and parcels are
+    tokens. Carriers in the settings' key ring have the tokens they have everywhere; others get keys for this
+    run alone, so nothing has to be set up. Time zone and country of a carrier come from the settings, if set.
+
+    What became of every record is said on standard error. The exit code is 0 also when some were rejected.
+
+    \b
+    Examples:
+      $ parcelwatch backtest --events access.ndjson.gz --context context.ndjson.gz \\
+            --directory directory.ndjson.gz --alerts alerts.ndjson
+      $ parcelwatch backtest --events log.csv --map time=time --map actor=staff --map parcels=record \\
+            --set carrier=mine --set action=view --alerts alerts.ndjson --clear-actors
+    """
+    given = (
+        (STAFF_DIRECTORY, directory, None),
+        (PARCEL_CONTEXT, context, None),
+        (ACCESS_EVENTS, events, mapping),
+    )
+    files = [LogFile(topic, path, columns) for topic, path, columns in given if path is not None]
+    for file in files:
+        if not file.path.is_file():
+            raise FileError(
+                f"there is no file {file.path}; --events, --context and --directory name files, read twice"
+            )
+    settings = load_settings()
+    keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
+    began = time.monotonic()
+    with _replacing(out) as alerts, _replacing(rejected) as refusals, _progress(files) as show:
+        run = Backtest(
+            files,
+            keys,
+            partitions=partitions or settings.partitions,
+            arrived=time.time_ns() // 1_000_000,
+            zones=_zones(settings),
+            refused=lambda refused: _write_refusal(refusals, refused),
+        )
+        result = run.run(show)
+        for alert in result.alerts:
+            alerts.write(_in_clear(alert, keys) if clear_actors else alert.value)
+            alerts.write(b"\n")
+    _report(result, time.monotonic() - began)
+
+
+def _zones(settings: Settings) -> Zones:
+    carriers = settings.carriers.items()
+    zones = {name: carrier.time_zone for name, carrier in carriers if carrier.time_zone}
+    return Zones(zones, {name: carrier.country for name, carrier in carriers if carrier.country})
+
+
+@contextmanager
+def _replacing(path: Path | None) -> Iterator[IO[bytes]]:
+    """A file that bears its name only once it is whole."""
+    part = Path("/dev/null") if path is None else path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        if path is not None:
+            part.replace(path)
+    except OSError as exc:
+        raise FileError(f"cannot write {path}: {exc.strerror}; name another place") from None
+    finally:
+        if path is not None:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(files: list[LogFile]) -> Iterator[Any]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    # Each file is read twice.
+    tasks = {file.topic: bar.add_task(file.topic, total=2 * (total_bytes(file.path) or 0)) for file in files}
+    with bar:
+        yield lambda topic, done: bar.update(tasks[topic], completed=done)
+
+
+def _write_refusal(out: IO[bytes], refused: Refused) -> None:
+    why = refused.rejection
+    line = {
+        "file": str(refused.file.path),
+        "record": refused.number,
+        "reason": why.reason,
+        "where": why.where,
+        "detail": why.detail,
+        "remedy": why.remedy,
+        "bytes": why.size,
+    }
+    out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _in_clear(alert: Alerted, keys: Keyring) -> bytes:
+    """The alert with the ids of staff in clear, wherever they stand; parcels stay tokens."""
+    event = orjson.loads(alert.value)
+    user = event["actor"]["user"]
+    carrier = user["org"]["uid"]
+    tokens = [user["uid"], user.get("ldap_person", {}).get("manager", {}).get("uid", "")]
+    clear = {token: keys.reveal(carrier, token)[1] for token in tokens if looks_like_token(token)}
+    return orjson.dumps(_replaced(event, clear))
+
+
+def _replaced(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replaced(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _report(result: Result, seconds: float) -> None:
+    console = Console(stderr=True, highlight=False, markup=False)
+    table = Table("records", "received", "admitted", "rejected", "duplicates", box=None, padding=(0, 2, 0, 0))
+    total = 0
+    for topic, counts in result.counts.items():
+        total += counts.get("received", 0)
+        numbers = (counts.get(name, 0) for name in ("received", "admitted", "rejected", "duplicate"))
+        table.add_row(topic, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for name, title in (("rejected/", "rejected"), ("corrected/", "admitted with a correction")):
+        for topic, counts in result.counts.items():
+            for key, n in sorted(counts.items()):
+                if key.startswith(name):
+                    console.print(f"{title}, {topic}: {key.removeprefix(name)} {n:,}")
+    found = Counter(_kind(alert) for alert in result.alerts)
+    table = Table("detector", "severity", "opened", "updates", "closed", box=None, padding=(0, 2, 0, 0))
+    for detector, severity in sorted({(d, s) for d, s, _ in found}):
+        row = (found[detector, severity, activity] for activity in ("Create", "Update", "Close"))
+        table.add_row(detector, severity, *map(str, row))
+    if found:
+        console.print(table)
+    for carrier in result.made_keys:
+        console.print(f"carrier {carrier} is in no key ring: its tokens are of this run alone")
+    console.print(f"{len(result.alerts):,} alerts, {seconds:.1f} s, {total / seconds:,.0f} records/s")
+
+
+def _kind(alert: Alerted) -> tuple[str, str, str]:
+    event = orjson.loads(alert.value)
+    return event["finding_info"]["analytic"]["name"], event["severity"], event["activity_name"]
