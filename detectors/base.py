@@ -69,6 +69,7 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
         seen: event time of this person's previous touch of this parcel; 0 never.
         context: whether the carrier sends parcel context at all.
         others: up to six others who handled the parcel before, as 32-bit hashes, latest first.
+        idle: on a first touch, seconds since any of those others last handled it; else 0.
         holiday: whether it was a public holiday where the carrier is.
     """
 
@@ -90,6 +91,7 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
     context: bool = False
     others: tuple[int, ...] = ()
     holiday: bool = False
+    idle: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

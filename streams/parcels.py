@@ -185,7 +185,9 @@ def apply_touch(parcel: Parcel, row: Touch, *, context: bool) -> None:
     me = person_hash(who.token)
     # Popped and put back: insertion order is the order of last touch, oldest first.
     row.seen = handlers.pop(me, 0)
-    row.others = tuple(handlers)[:-7:-1]
+    row.others = others = tuple(handlers)[:-7:-1]
+    if others and not row.seen:
+        row.idle = max(0, (time - handlers[others[0]]) // 1000)
     handlers[me] = max(time, row.seen)
     if len(handlers) > MAX_HANDLERS:
         del handlers[next(iter(handlers))]
