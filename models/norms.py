@@ -102,7 +102,7 @@ class Norms:
     def __init__(self, state: NormsState) -> None:
         self.state = state
         self._views: dict[str, GroupNorm] = {}
-        self._normals: dict[tuple[str, str], Normal] = {}
+        self.normals: dict[tuple[str, str], Normal] = {}
         self._next = min(state.waiting, default=None)
 
     @property
@@ -146,7 +146,7 @@ class Norms:
             changed = True
         if changed:
             self._views.clear()
-            self._normals.clear()
+            self.normals.clear()
         return changed
 
     def _fade(self, day: int) -> None:
@@ -168,9 +168,9 @@ class Norms:
     def normal(self, carrier: str, role: str) -> Normal:
         """The baselines for a person of this carrier and role."""
         key = (carrier, role)
-        normal = self._normals.get(key)
+        normal = self.normals.get(key)
         if normal is None:
-            normal = self._normals[key] = Normal(self._view(f"{carrier}/{role}"), self._view(carrier))
+            normal = self.normals[key] = Normal(self._view(f"{carrier}/{role}"), self._view(carrier))
         return normal
 
     def _view(self, group: str) -> GroupNorm:

@@ -6,11 +6,10 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from zlib import crc32
-from zoneinfo import ZoneInfo
 
 import msgspec
-from holidays import country_holidays
 
 from detectors.base import ACTION_CODES, Person, Touch
 from streams.directory import Directory
@@ -24,17 +23,35 @@ from streams.events import (
     Context,
     ContextEvent,
     Rejection,
+    StaffRecord,
     encode_block,
     source_id,
 )
+from streams.local_time import Zones
 from streams.recent import RecentIds
 from streams.stage import RESERVED, Out, Record, Snapshot, Stage, Store, people_index
 from streams.tokens import Keyring
 from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, REJECTED, STAFF_DIRECTORY
-from streams.validate import DAY, MOST_PARCELS, Refusal, count_records, decode, event_time
+from streams.validate import (
+    AHEAD,
+    DAY,
+    MOST_PARCELS,
+    MOST_RECORDS,
+    OLD,
+    Clock,
+    Refusal,
+    count_records,
+    decode,
+    decode_batch,
+    event_time,
+)
 
 _KIND_CODES = {name: code for code, name in enumerate(CONTEXT_KINDS)}
 _SOURCES = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}
+
+
+#: Per destination: its block, the block's people, their indexes by identity, and how a touch is appended.
+Parts = Sequence[tuple[Block, list[Person], dict[int, int], Callable[[Touch], None]]]
 
 
 class Progress(msgspec.Struct, array_like=True):
@@ -51,48 +68,6 @@ class Progress(msgspec.Struct, array_like=True):
     st: int = 0
     ahead: int = 0
     counts: dict[str, int] = {}
-
-
-class Zones:
-    """Local time and public holidays of carriers.
-
-    Args:
-        zones: IANA time zone by carrier; without one the offset an event carries is its local time.
-        countries: ISO 3166 code by carrier; without one no day is a holiday.
-    """
-
-    def __init__(self, zones: dict[str, str], countries: dict[str, str] | None = None) -> None:
-        self._zones = {carrier: ZoneInfo(name) for carrier, name in zones.items()}
-        self._holidays = {c: country_holidays(country) for c, country in (countries or {}).items()}
-        self._offsets: dict[tuple[str, int], int] = {}
-        self._free: dict[tuple[str, int], bool] = {}
-
-    def offset(self, carrier: str, time: datetime, ms: int) -> int:
-        """Minutes east of UTC at that carrier at that moment."""
-        zone = self._zones.get(carrier)
-        if zone is None:
-            delta = time.utcoffset()
-            return (delta.days * 86_400 + delta.seconds) // 60 if delta else 0
-        key = (carrier, ms // 900_000)  # offsets change on quarter hours
-        offset = self._offsets.get(key)
-        if offset is None:
-            if len(self._offsets) > 100_000:
-                self._offsets.clear()
-            local = datetime.fromtimestamp(ms / 1000, zone).utcoffset()
-            offset = self._offsets[key] = int(local.total_seconds()) // 60 if local else 0
-        return offset
-
-    def holiday(self, carrier: str, ms: int, offset: int) -> bool:
-        """Whether the local day is a public holiday there."""
-        if not self._holidays:
-            return False
-        key = (carrier, (ms + offset * 60_000) // DAY)
-        free = self._free.get(key)
-        if free is None:
-            days = self._holidays.get(carrier)
-            date = datetime.fromtimestamp(key[1] * 86_400, UTC).date()
-            free = self._free[key] = days is not None and date in days
-        return free
 
 
 class AdmitStage(Stage):
@@ -135,6 +110,13 @@ class AdmitStage(Stage):
         self._parcels: dict[tuple[str, str], str] = {}
         self._resting = False
         self._corrected: Counter[str] = Counter()
+        self._clock = Clock()
+        reads: dict[str, tuple[Any, Callable[[Any, Record, Parts, Counter[str]], bool]]] = {
+            ACCESS_EVENTS: (AccessEvent, self._access),
+            PARCEL_CONTEXT: (ContextEvent, self._context),
+            STAFF_DIRECTORY: (StaffRecord, self._staff),
+        }
+        self._reads = reads[topic]
 
     @property
     def need(self) -> int:
@@ -147,20 +129,25 @@ class AdmitStage(Stage):
         records = self.unbroken(records, self.progress.next)
         if not records:
             return
-        admit = {ACCESS_EVENTS: self._access, PARCEL_CONTEXT: self._context}.get(self.topic, self._staff)
-        parts: list[Block] = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
-        indexes: list[dict[int, int]] = [{} for _ in range(self._partitions)]
+        kind, admit = self._reads
+        blocks = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
+        parts: Parts = [(block, block.people, {}, block.touches.append) for block in blocks]
         admitted = duplicate = rejected = 0
         corrected = self._corrected
-        for record in records:
+        events: Sequence[Any] | None = decode_batch(kind, [record.value for record in records])
+        for index, record in enumerate(records):
             try:
-                if admit(record, parts, indexes, corrected):
+                event = events[index] if events else self._decode(kind, record.value)
+                if admit(event, record, parts, corrected):
                     admitted += 1
                 else:
                     duplicate += 1
             except Refusal as refusal:
                 rejected += 1
                 self._reject(record, refusal)
+            except UnicodeEncodeError:
+                rejected += 1
+                self._reject(record, Refusal("not_json", "text with half a surrogate pair is not Unicode"))
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
         if corrected:
             self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
@@ -168,7 +155,7 @@ class AdmitStage(Stage):
         self.progress.next = records[-1].offset + 1
         self._resting = False
         if self.topic != STAFF_DIRECTORY:
-            self._send(parts, idle=False)
+            self._send(blocks, idle=False)
 
     def _send(self, parts: Sequence[Block], *, idle: bool) -> None:
         st = self.progress.st
@@ -183,23 +170,27 @@ class AdmitStage(Stage):
             blocks = [Block(self.source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
             self._send(blocks, idle=True)
 
-    def _access(
-        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
-    ) -> bool:
-        event = decode(AccessEvent, record.value, corrected)
+    def _access(self, event: AccessEvent, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
+        # Called for every event: what is common is done in place, what is rare by a call.
         carrier = event.carrier
-        person = self._directory.person(carrier, event.actor)
+        person = self._directory.people.get((carrier, event.actor)) or self._directory.person(carrier, event.actor)
         action = ACTION_CODES.get(event.action)
         if action is None:
             raise Refusal("unknown_action", "the action is none of the known", "$.action", carrier)
-        arrived = record.timestamp
-        time = event_time(event.time.timestamp(), arrived, corrected)
-        records = count_records(event, corrected)
-        if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
+        arrived, off = record.timestamp, record.offset
+        time, tz = self._clock.read(event.time)
+        if not -OLD <= time - arrived <= AHEAD:
+            time = event_time(time, arrived, corrected)
+        parcels: Sequence[str] = event.parcels
+        records = event.records
+        if records is None:
+            records = len(parcels)
+        elif not len(parcels) <= records <= MOST_RECORDS:
+            records = count_records(event, corrected)
+        if event.id and self._ids.repeats(carrier + "/" + event.id, off):
             return False
         if not person.status:
             corrected["actor_unknown"] += 1
-        parcels: Sequence[str] = event.parcels
         if len(parcels) > 1:
             parcels = list(dict.fromkeys(parcels))
             if len(parcels) > MOST_PARCELS:
@@ -208,49 +199,59 @@ class AdmitStage(Stage):
         if event.outcome and event.outcome != "success":
             # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
             parcels, records = (), 0
-        st, off = self._order_time(time, arrived), record.offset
-        tz = self._zones.offset(carrier, event.time, time)
-        holiday = self._zones.holiday(carrier, time, tz)
+        st = self._order_time(time, arrived)
+        holiday = False
+        if self._zones:
+            tz = self._zones.offset(carrier, tz, time)
+            holiday = self._zones.holiday(carrier, time, tz)
         reason = f"{event.reason.kind}:{event.reason.id}" if event.reason else ""
-        site, source, n = event.site, self.source, self._partitions
+        site, source, n, tokens = event.site, self.source, self._partitions, self._parcels
         for idx, clear in enumerate(parcels or ("",)):
-            parcel = (self._parcels.get((carrier, clear)) or self._parcel(carrier, clear)) if clear else ""
-            target = crc32((parcel or person.token).encode()) % n
-            block = parts[target]
-            who = people_index(indexes[target], block.people, person)
-            row = Touch(
-                st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
-                holiday=holiday,
+            if clear:
+                parcel = tokens.get((carrier, clear)) or self._parcel(carrier, clear)
+                target = crc32(parcel.encode()) % n
+            else:
+                parcel, target = "", crc32(person.token.encode()) % n
+            _, people, index, append = parts[target]
+            who = index.get(id(person))
+            if who is None:
+                who = people_index(index, people, person)
+            append(
+                Touch(
+                    st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
+                    0, 0, False, (), holiday,
+                )
             )  # fmt: skip
-            block.touches.append(row)
         return True
 
-    def _context(
-        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
-    ) -> bool:
-        event = decode(ContextEvent, record.value, corrected)
+    def _context(self, event: ContextEvent, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
         carrier = event.carrier
         parcel = self._parcel(carrier, event.parcel)
         kind = _KIND_CODES.get(event.kind)
         if kind is None:
             raise Refusal("unknown_kind", "the kind is none of the known", "$.kind", carrier)
-        time = event_time(event.time.timestamp(), record.timestamp, corrected)
+        arrived = record.timestamp
+        time = event_time(self._clock.read(event.time)[0], arrived, corrected)
         if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
             return False
-        staff: list[Person] = [self._directory.person(carrier, actor) for actor in event.staff]
-        st = self._order_time(time, record.timestamp)
+        staff = [self._directory.person(carrier, actor) for actor in event.staff]
+        st = self._order_time(time, arrived)
         row = Context(
             st, self.source, record.offset, 0, time, kind, carrier, parcel, event.site, event.route, staff, event.ticket
         )
-        parts[crc32(parcel.encode()) % self._partitions].contexts.append(row)
+        parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True
 
-    def _staff(
-        self, record: Record, parts: list[Block], indexes: list[dict[int, int]], corrected: Counter[str]
-    ) -> bool:
+    def _staff(self, event: StaffRecord | None, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
         """Validate only: every worker, this one too, reads the directory whole by itself."""
-        Directory(self._keys).load(getattr(record, "key", None), record.value)
+        if event is not None:
+            self._directory.cipher(event.carrier)
         return True
+
+    def _decode(self, kind: Any, value: bytes | None) -> Any:
+        if value is None and kind is StaffRecord:
+            return None  # a tombstone: the person was removed
+        return decode(kind, value, self._corrected)
 
     def _parcel(self, carrier: str, clear: str) -> str:
         token = self._parcels.get((carrier, clear))

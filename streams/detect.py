@@ -59,6 +59,7 @@ class DetectStage(KeyedStage[Actor]):
         self._detectors = detectors
         self._steps = [detector.step for detector in detectors]
         self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
+        self._wakes_by_index = [(i, detectors[i].wake) for i in self._wakers]
         raw = store.get(self.NORMS.encode())
         self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState())
         self._norms_changed = False
@@ -69,8 +70,8 @@ class DetectStage(KeyedStage[Actor]):
 
     def apply(self, rows: list[Row]) -> None:
         self._learn()
-        get, dirty, steps = self.states.get, self.states.dirty, self._steps
-        normal_of = self.norms.normal
+        cache, get, mark, steps = self.states.cache, self.states.get, self.states.dirty.add, self._steps
+        normals, normal_of = self.norms.normals, self.norms.normal
         due = self._next_due()
         for row in rows:
             if row.st >= due:
@@ -79,23 +80,23 @@ class DetectStage(KeyedStage[Actor]):
             if type(row) is Touch:
                 who = row.who
                 token = who.token
-                actor = get(token)
+                actor = cache.get(token) or get(token)
                 here = (row.st, row.src, row.off, row.idx)
                 if here <= actor.pos:
                     continue
                 actor.pos = here
-                dirty.add(token)
+                mark(token)
                 day = (row.time + row.tz * MINUTE) // DAY
                 if day > actor.day:
                     self._new_day(actor, day, row)
                 actor.who, actor.utc_offset = who, row.tz
-                normal = normal_of(who.carrier, who.role)
+                normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
                 states = actor.states
-                for index, step in enumerate(steps):
-                    evidence = step(states[index], row, normal)
+                for step, state in zip(steps, states, strict=True):
+                    evidence = step(state, row, normal)
                     if evidence:
-                        self._case(actor, index, evidence, row.time, row)
-                if self._wakers or actor.episodes:
+                        self._case(actor, next(i for i, s in enumerate(states) if s is state), evidence, row.time, row)
+                if actor.episodes or actor.due or self._wakes(states):
                     due = min(due, self._set_timer(token, actor))
             elif type(row) is Explained:
                 self._explain(row)
@@ -148,6 +149,9 @@ class DetectStage(KeyedStage[Actor]):
         note = (alert.detector, alert.finding.severity, alert.activity, produced)
         key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
         self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
+
+    def _wakes(self, states: list[Any]) -> bool:
+        return any(wake(states[index]) for index, wake in self._wakes_by_index)
 
     def _set_timer(self, token: str, actor: Actor) -> int:
         """Event time at which the person needs attention next, noted when it has changed."""

@@ -23,8 +23,8 @@ class Directory:
     def __init__(self, keys: Keyring) -> None:
         self._keys = keys
         self._records: dict[tuple[str, str], StaffRecord] = {}
-        self._people: dict[tuple[str, str], Person] = {}
-        self._strangers: dict[tuple[str, str], Person] = {}
+        #: People made so far; look here first, then ask `person`.
+        self.people: dict[tuple[str, str], Person] = {}
         self._ciphers: dict[str, CarrierCipher] = {}
 
     def __len__(self) -> int:
@@ -52,14 +52,13 @@ class Directory:
         if value is None:
             carrier, _, actor = (key or b"").decode(errors="replace").partition("/")
             self._records.pop((carrier, actor), None)
-            self._people.pop((carrier, actor), None)
+            self.people.pop((carrier, actor), None)
             return
         record = decode(StaffRecord, value, Counter())
         self.cipher(record.carrier)
         ref = (record.carrier, record.actor)
         self._records[ref] = record
-        self._people.pop(ref, None)
-        self._strangers.pop(ref, None)
+        self.people.pop(ref, None)
 
     def person(self, carrier: str, actor: str) -> Person:
         """The person as known now; `status` is empty when the directory does not know him.
@@ -67,20 +66,19 @@ class Directory:
         Raises:
             Refusal: unknown_carrier.
         """
-        ref = (carrier, actor)
-        person = self._people.get(ref) or self._strangers.get(ref)
-        return person if person is not None else self._make(ref)
+        person = self.people.get((carrier, actor))
+        return person if person is not None else self._make((carrier, actor))
 
     def _make(self, ref: tuple[str, str]) -> Person:
         carrier, actor = ref
         cipher = self.cipher(carrier)
         record = self._records.get(ref)
         if record is None:
-            if len(self._strangers) >= self.MOST_STRANGERS:
-                self._strangers.clear()
-            person = self._strangers[ref] = Person(cipher.staff(actor), carrier)
+            if len(self.people) - len(self._records) >= self.MOST_STRANGERS:
+                self.people.clear()
+            person = self.people[ref] = Person(cipher.staff(actor), carrier)
             return person
-        person = self._people[ref] = Person(
+        person = self.people[ref] = Person(
             cipher.staff(actor),
             carrier,
             record.role,

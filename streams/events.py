@@ -7,7 +7,6 @@ destination partition. Rows are positional (`array_like`) because a million of t
 from __future__ import annotations
 
 import base64
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -24,7 +23,6 @@ LAST = 1 << 40
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Short = Annotated[str, msgspec.Meta(max_length=256)]
-Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Reason(msgspec.Struct, gc=False):
@@ -37,7 +35,7 @@ class Reason(msgspec.Struct, gc=False):
 class AccessEvent(msgspec.Struct, gc=False):
     """Who read which shipment records; required: time, carrier, actor, action. Names, phones, addresses: never read."""
 
-    time: Aware
+    time: str
     carrier: Code
     actor: Id
     action: Short
@@ -58,7 +56,7 @@ class AccessEvent(msgspec.Struct, gc=False):
 class ContextEvent(msgspec.Struct, gc=False):
     """What happened to a parcel; required: time, carrier, parcel, kind."""
 
-    time: Aware
+    time: str
     carrier: Code
     parcel: Id
     kind: Short

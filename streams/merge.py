@@ -10,7 +10,8 @@ unreleased rows, the little that was decided when it was first read.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import chain
 from operator import attrgetter
 
 import msgspec
@@ -117,6 +118,11 @@ class Merge:
             self._advance()
 
     def _add(self, block: Block, held: Held, applied: int) -> None:
+        people = block.people
+        for touch in block.touches:
+            touch.who = people[touch.who]
+        for late in block.explained:
+            late.who = people[late.who]
         rows = _rows_of(block)
         if not rows:
             return
@@ -125,13 +131,9 @@ class Merge:
             if not applied:
                 self.duplicates += len(rows) - len(fresh)
             rows = fresh
-        people = block.people
-        floor = held.floor
-        for row in rows:
-            if row.st < floor:
-                row.st = floor
-            if type(row) is Touch or type(row) is Explained:
-                row.who = people[row.who]
+        if rows and rows[0].st < held.floor:
+            for row in rows:
+                row.st = max(row.st, held.floor)
         if applied:
             rows = [row for row in rows if row.st >= applied]
         if rows:
@@ -159,10 +161,10 @@ class Merge:
         self._blocks = [entry for entry in self._blocks if entry[1] >= bound]
         if not parts:
             return []
+        if len(parts) == 1:
+            return sorted(parts[0], key=position)
         # Each part is nearly a sorted run; timsort then merges at a comparison a row.
-        released = [row for part in parts for row in part]
-        released.sort(key=position)
-        return released
+        return sorted(chain.from_iterable(parts), key=position)
 
     def state(self) -> MergeState:
         """What must be stored, with the applied rows' states, to continue from here."""
@@ -172,8 +174,7 @@ class Merge:
 
 
 def _rows_of(block: Block) -> list[Row]:
-    parts: tuple[Sequence[Row], ...] = (block.touches, block.contexts, block.explained)
-    rows: list[Row] = [row for part in parts for row in part]
-    if sum(map(bool, parts)) > 1:
-        rows.sort(key=position)
-    return rows
+    parts: list[list[Row]] = [part for part in (block.touches, block.contexts, block.explained) if part]  # type: ignore[misc]  # lists of one kind each
+    if len(parts) == 1:
+        return parts[0]
+    return sorted((row for part in parts for row in part), key=position)

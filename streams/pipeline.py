@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from detectors import DETECTORS
 from detectors.base import Detector
-from streams.admit import AdmitStage, Zones
+from streams.admit import AdmitStage
 from streams.detect import DetectStage
 from streams.directory import Directory
+from streams.local_time import Zones
 from streams.relate import RelateStage
 from streams.sources import source_key, source_partition
 from streams.stage import Out, Snapshot, Stage

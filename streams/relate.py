@@ -24,6 +24,8 @@ from streams.parcels import Parcel, apply_context, apply_touch, explain_late
 from streams.stage import RESERVED, KeyedStage, Out, StateCache, Store, people_index
 from streams.topics import ACTOR_LOG
 
+MOST_PLACES = 200_000
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Parcel).decode
 
@@ -46,21 +48,29 @@ class RelateStage(KeyedStage[Parcel]):
         self._explained: list[list[Explained]] = [[] for _ in range(partitions)]
         self._said = (-1, False)
         self._since: dict[str, Position] = {}
+        self._partition_of: dict[str, int] = {}
 
     def apply(self, rows: list[Row]) -> None:
-        get, dirty = self.states.get, self.states.dirty
-        touches, partitions = self._touches, self._partitions
+        cache, get, mark = self.states.cache, self.states.get, self.states.dirty.add
+        partition_of = self._partition_of
+        outlets = [part.append for part in self._touches]
         for row in rows:
             if type(row) is Touch:
-                if row.parcel:
-                    parcel = get(row.parcel)
+                token = row.who.token
+                key = row.parcel
+                if key:
+                    parcel = cache.get(key) or get(key)
                     here = (row.st, row.src, row.off, row.idx)
                     if here <= parcel.pos:
                         continue
                     parcel.pos = here
-                    dirty.add(row.parcel)
-                    apply_touch(parcel, row, context=self._context_since(row.who.carrier) < here)
-                touches[crc32(row.who.token.encode()) % partitions].append(row)
+                    mark(key)
+                    since = self._since.get(row.who.carrier) or self._context_since(row.who.carrier)
+                    apply_touch(parcel, row, context=since < here)
+                partition = partition_of.get(token)
+                if partition is None:
+                    partition = self._place(token)
+                outlets[partition](row)
             elif type(row) is Context:
                 self._apply_context(row)
 
@@ -80,9 +90,16 @@ class RelateStage(KeyedStage[Parcel]):
         apply_context(parcel, row)
         if parcel.waits:
             for index, (wait, code) in enumerate(explain_late(parcel, row.time)):
-                partition = crc32(wait.who.token.encode()) % self._partitions
+                partition = self._place(wait.who.token)
                 late = Explained(row.st, row.src, row.off, index, wait.who, wait.touch, wait.time, code)
                 self._explained[partition].append(late)
+
+    def _place(self, token: str) -> int:
+        """The actor-log partition of a person; remembered, since people come again and again."""
+        if len(self._partition_of) >= MOST_PLACES:
+            self._partition_of.clear()
+        partition = self._partition_of[token] = crc32(token.encode()) % self._partitions
+        return partition
 
     def _context_since(self, carrier: str) -> Position:
         """Position of the carrier's first context record here; after every position when there was none."""
@@ -103,7 +120,9 @@ class RelateStage(KeyedStage[Parcel]):
             index: dict[int, int] = {}
             people: list[Person] = []
             for row in touches:
-                row.who = people_index(index, people, row.who)
+                who = row.who
+                number = index.get(id(who))
+                row.who = people_index(index, people, who) if number is None else number
             for late in explained:
                 late.who = people_index(index, people, late.who)
             block = Block(self._source, through, bound, idle, people, touches, [], explained)

@@ -15,11 +15,12 @@ from faust.types import TP
 
 from detectors import DETECTORS
 from streams import health
-from streams.admit import AdmitStage, Zones
+from streams.admit import AdmitStage
 from streams.app import STAGE_OF, App, make_app
 from streams.broadcast import DirectoryReader
 from streams.detect import DetectStage
 from streams.lane import Lane, Lease
+from streams.local_time import Zones
 from streams.metrics import Metrics, new_registry
 from streams.relate import RelateStage
 from streams.settings import Settings
@@ -68,7 +69,7 @@ class Worker:
         for topic in STAGE_OF:
             self._declare_agent(topic)
         app = self._app.faust
-        app.on_partitions_revoked.connect(self._revoked)
+        app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]  # Faust's signal types say less than it sends
 
     def _declare_agent(self, topic: str) -> None:
         async def run(stream: Any) -> None:
