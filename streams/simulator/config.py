@@ -56,6 +56,7 @@ class SimulationConfig:
         time_zone: IANA name of the carrier's local time.
         country: ISO 3166 code whose public holidays are almost empty days.
         leaks: shapes from LEAKS, each a name (planted once) or a (name, count) pair; empty plants none.
+        leak_days: first and last day (from 0) that leaks fall on; by default the later two thirds of the run.
         lookalikes: names from LOOKALIKES.
         parcels_per_courier: mean parcels a courier delivers on a working day.
 
@@ -71,6 +72,7 @@ class SimulationConfig:
     time_zone: str = "Asia/Ho_Chi_Minh"
     country: str = "VN"
     leaks: tuple[str | tuple[str, int], ...] = tuple(LEAKS)
+    leak_days: tuple[int, int] | None = None
     lookalikes: tuple[str, ...] = tuple(LOOKALIKES)
     parcels_per_courier: int = 70
 
@@ -96,6 +98,10 @@ class SimulationConfig:
         if self.country not in holidays.list_supported_countries():
             raise SimulationError(
                 f"country = {self.country!r}: no public holidays known; use an ISO 3166 code such as VN"
+            )
+        if self.leak_days is not None and not 0 <= self.leak_days[0] <= self.leak_days[1] < self.days:
+            raise SimulationError(
+                f"leak_days = {self.leak_days}: must be first and last day, from 0 to {self.days - 1}"
             )
         for name, count in self.leak_counts.items():
             _known("leaks", name, LEAKS)

@@ -76,7 +76,9 @@ class Leaks:
         last = world.config.days - 1
         # Where the run is long enough, ordinary days come first: detectors need to have seen the person.
         first = min(last, max(1, world.config.days // 3))
-        if shape.days > 1:
+        if world.config.leak_days is not None:
+            first, last = world.config.leak_days
+        elif shape.days > 1:
             # Working days only: a leak of so many takes about seven fifths as many calendar days.
             latest = max(0, world.config.days - shape.days * 7 // 5)
             first = latest if latest < first else rng.randint(first, latest)
