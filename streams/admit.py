@@ -298,7 +298,7 @@ class AdmitStage(Stage):
         self.out.append(Out(REJECTED, None, key, rejection.encode()))
 
     def snapshot(self) -> Snapshot:
-        self.progress.counts = dict(self.counts)
+        self.progress.counts = dict(sorted(self.counts.items()))
         return Snapshot(self._ids.take_grown(), (self._key, msgspec.msgpack.encode(self.progress)), self.progress.next)
 
     def written(self, snapshot: Snapshot) -> None:
