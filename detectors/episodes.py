@@ -20,7 +20,7 @@ class Episode(msgspec.Struct, array_like=True):
     """An open episode.
 
     Attributes:
-        uid: hash of carrier, person, detector and the moment it opened.
+        uid: hash of carrier, person, detector and the moment it opened, in event and in order time.
         opened, first, last: event time (ms) of the opening, the first and the latest contributing touch.
         sequence: messages sent so far.
         told: evidence when last told. look: evidence at which it is put into words again.
@@ -43,13 +43,18 @@ class Episode(msgspec.Struct, array_like=True):
     utc_offset: int
 
 
-def episode_uid(person: Person, detector: str, opened: int) -> str:
+def episode_uid(person: Person, detector: str, opened: int, order: int) -> str:
     """The identity of an episode: the same on every replay of the log.
 
-    >>> episode_uid(Person("k1.x", "vnx"), "bulk_read", 0)
-    'b00b9f6a8e0b0a1c'
+    Args:
+        opened: event time of the opening, ms. Alone it would not do: late events may open, one after another, several
+            episodes at one event time.
+        order: order time of the opening, ms.
+
+    >>> episode_uid(Person("k1.x", "vnx"), "bulk_read", 0, 0)
+    'e91a4b5b151d77e48840a8f7ba464fbe'
     """
-    return blake2b(f"{person.carrier}|{person.token}|{detector}|{opened}".encode(), digest_size=16).hexdigest()
+    return blake2b(f"{person.carrier}|{person.token}|{detector}|{opened}|{order}".encode(), digest_size=16).hexdigest()
 
 
 def take_case(
@@ -58,6 +63,7 @@ def take_case(
     person: Person,
     evidence: float,
     time: int,
+    order: int,
     touch: Touch | None,
     utc_offset: int,
     report: Callable[[], Finding],
@@ -68,6 +74,7 @@ def take_case(
         episode: the open one of this person and detector, if any.
         evidence: size of the case now.
         time: event time, ms.
+        order: order time, ms: where in the log's order this happens.
         report: asks the detector for words; called only when they may be needed.
 
     Returns:
@@ -77,7 +84,7 @@ def take_case(
         finding = report()
         records = int(finding.measures.get("records", touch.records if touch else 0))
         episode = Episode(
-            episode_uid(person, detector.name, time), time, min(time, finding.since), time,
+            episode_uid(person, detector.name, time, order), time, min(time, finding.since), time,
             1, evidence, evidence * GROWTH, records, list(finding.parcels)[-MOST_SAMPLES:], finding, utc_offset,
         )  # fmt: skip
         return episode, _alert(episode, detector, person, CREATE, time)

@@ -95,25 +95,27 @@ class DetectStage(KeyedStage[Actor]):
                 for step, state in zip(steps, states, strict=True):
                     evidence = step(state, row, normal)
                     if evidence:
-                        self._case(actor, next(i for i, s in enumerate(states) if s is state), evidence, row.time, row)
+                        index = next(i for i, s in enumerate(states) if s is state)
+                        self._case(actor, index, evidence, row.time, row.st, row)
                 if actor.episodes or actor.due or self._wakes(states):
-                    due = min(due, self._set_timer(token, actor))
+                    due = min(due, self._set_timer(token, actor, row.st))
             elif type(row) is Explained:
-                self._explain(row)
+                due = min(due, self._explain(row))
         self._pass_time(self.merge.bound - 1)
 
-    def _explain(self, row: Explained) -> None:
+    def _explain(self, row: Explained) -> int:
+        """Take in a late reason; gives when the person needs attention next."""
         token = row.who.token
         actor = self.states.get(token)
         here = (row.st, row.src, row.off, row.idx)
         if here <= actor.pos:
-            return
+            return NEVER
         actor.pos = here
         self.states.dirty.add(token)
         late = Late(row.touch, row.time, row.explanation)
         for detector, state in zip(self._detectors, actor.states, strict=True):
             detector.explained(state, late)
-        self._set_timer(token, actor)
+        return self._set_timer(token, actor, row.st)
 
     def _new_day(self, actor: Actor, day: int, row: Touch) -> None:
         """The person's previous local day is over; what it teaches is sent to all partitions."""
@@ -127,7 +129,9 @@ class DetectStage(KeyedStage[Actor]):
             self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons))
         actor.day = day
 
-    def _case(self, actor: Actor, index: int, evidence: float, time: int, touch: Touch | None) -> None:
+    def _case(
+        self, actor: Actor, index: int, evidence: float, time: int, order: int, touch: Touch | None
+    ) -> None:
         detector, state, who = self._detectors[index], actor.states[index], actor.who
         assert who is not None, "a person without a touch has no case"
         normal = self.norms.normal(who.carrier, who.role)
@@ -137,6 +141,7 @@ class DetectStage(KeyedStage[Actor]):
             who,
             evidence,
             time,
+            order,
             touch,
             actor.utc_offset,
             lambda: detector.report(state, touch, normal),
@@ -153,8 +158,12 @@ class DetectStage(KeyedStage[Actor]):
     def _wakes(self, states: list[Any]) -> bool:
         return any(wake(states[index]) for index, wake in self._wakes_by_index)
 
-    def _set_timer(self, token: str, actor: Actor) -> int:
-        """Event time at which the person needs attention next, noted when it has changed."""
+    def _set_timer(self, token: str, actor: Actor, now: int) -> int:
+        """Order time at which the person needs attention next, noted when it has changed.
+
+        Never before what is already past: of late events a grace or an episode may be over in event time when it
+        begins, and must still begin before it ends.
+        """
         due = NEVER
         for index in self._wakers:
             wake = self._detectors[index].wake(actor.states[index])
@@ -165,6 +174,7 @@ class DetectStage(KeyedStage[Actor]):
         if due == NEVER:
             actor.due = 0
             return NEVER
+        due = max(due, now + 1)
         if due != actor.due:
             actor.due = due
             heapq.heappush(self._timers, (due, token))
@@ -200,13 +210,13 @@ class DetectStage(KeyedStage[Actor]):
             if wake and wake <= now:
                 evidence = self._detectors[index].ripen(state, now, normal)
                 if evidence:
-                    self._case(actor, index, evidence, now, None)
+                    self._case(actor, index, evidence, now, now, None)
         for detector in self._detectors:
             episode = actor.episodes.get(detector.name)
             if episode is not None and episode.last + detector.quiet * 1000 <= now:
                 del actor.episodes[detector.name]
                 self._tell(close(episode, detector, who, now), 0)
-        self._set_timer(token, actor)
+        self._set_timer(token, actor, now)
 
     def _learn(self) -> None:
         for offset, bound, rows in self.merge.aside:
