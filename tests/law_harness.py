@@ -1,0 +1,379 @@
+"""Carriers' days for the laws' tests, and the stages run over logs in memory in any order, with crashes anywhere."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import strategies as st
+
+from detectors.base import Detector
+from detectors.bulk_read import BulkRead
+from detectors.off_hours import OffHours
+from detectors.unrelated_parcel import UnrelatedParcel
+from streams.events import CONTEXT_KINDS, Block, decode_block
+from streams.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
+from streams.sources import source_key, source_partition
+from streams.stage import KeyedStage, Out
+from streams.tokens import Keyring
+from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.validate import Refusal
+
+Where = tuple[str, int]
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+DAY = 24 * HOUR
+#: A Monday, midnight UTC.
+MONDAY = 1_772_409_600_000
+CARRIER = "vnx"
+PEOPLE = 5
+
+RING = Keyring()
+RING.add_carrier(CARRIER)
+
+#: The catalogue with such low limits that a dozen touches make a case and two days a baseline.
+SENSITIVE: tuple[Detector[Any], ...] = (
+    BulkRead(floors=(2, 3, 4, 3, 5, 8), cold=(3, 4, 5, 5, 7, 9), own_factor=1.2, own_days=1, group_days=2),
+    OffHours(enough=2.0, view_weight=1.0, own_days=1, group_days=2, group_rare=0.5, rare=0.5),
+    UnrelatedParcel(
+        floor=1.0, cold=2.0, own_factor=1.2, own_days=1, group_days=2, grace=2, shared=1, settle=2
+    ),
+)
+
+
+class Sent(NamedTuple):
+    """One record a carrier sends: where to, what, and when the broker takes it (ms)."""
+
+    topic: str
+    value: bytes | None
+    arrived: int
+
+
+# --- what carriers send ---------------------------------------------------------------------------------------------
+
+STEPS = (0, 0, 1, SECOND, 10 * SECOND, MINUTE, 20 * MINUTE, 3 * HOUR, 7 * HOUR)
+GAPS = (26 * HOUR, 3 * DAY)
+LATE = (0, 0, 0, SECOND, 10 * MINUTE, 3 * HOUR, 30 * HOUR)
+BAD: tuple[bytes | None, ...] = (
+    None, b"", b"{", b"\xff\xfe", b"[" * 5_000, b'{"time":1}', b'{"actor":7}', b"null",
+    b'{"time":"2026-03-02T08:00:00","carrier":"vnx","actor":"p1","action":"view"}',
+    b'{"time":"2026-03-02T08:00:00Z","carrier":"other","actor":"p1","action":"view"}',
+    b'{"time":"2026-03-02T08:00:00Z","carrier":"vnx","actor":"p1","action":"steal"}',
+    b'{"time":"2026-03-02T08:00:00Z","carrier":"vnx","parcel":"P1","kind":"burnt"}',
+    b'{"time":"2999-03-02T08:00:00Z","carrier":"vnx","parcel":"P1","kind":"arrived","actor":"p1","action":"view"}',
+    b'{"time":"2026-03-02T08:00:00Z","carrier":"vnx","actor":"p1","action":"view","records":-1}',
+)  # fmt: skip
+
+
+def stamp(ms: int) -> str:
+    """RFC 3339 at the carrier, UTC+7."""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone(timezone(timedelta(hours=7))).isoformat()
+
+
+def access(ms: int, actor: str, action: str = "view", parcels: Iterable[str] = (), **more: Any) -> bytes:
+    """An access event."""
+    body = {"time": stamp(ms), "carrier": CARRIER, "actor": actor, "action": action, "parcels": [*parcels]}
+    return json.dumps(body | more).encode()
+
+
+def context(ms: int, parcel: str, kind: str, **more: Any) -> bytes:
+    """A parcel context record."""
+    return json.dumps({"time": stamp(ms), "carrier": CARRIER, "parcel": parcel, "kind": kind} | more).encode()
+
+
+def staff(actor: str, **more: Any) -> bytes:
+    """A record of the staff directory."""
+    return json.dumps({"carrier": CARRIER, "actor": actor} | more).encode()
+
+
+def directory() -> list[bytes]:
+    """Most of the people; the last one is unknown to it, one is a service account, one on leave."""
+    people = [
+        staff("p0", role="clerk", team="A", site="S0"),
+        staff("p1", role="clerk", team="A", site="S1", manager="p0"),
+        staff("p2", role="courier", team="B", site="S2", status="on_leave"),
+        staff("p3", role="courier", site="S0", shifts=["08-17"]),
+        staff("p5", role="batch", service=True),
+    ]
+    return [*people, b"{not json"]
+
+
+_step = st.sampled_from(STEPS)
+_action = st.tuples(
+    st.sampled_from(["view", "view", "view", "export", "scan", "call", "login"]),
+    st.integers(0, PEOPLE - 1),
+    st.integers(0, 9),  # first parcel
+    st.integers(0, 6),  # how many
+    st.sampled_from([0, 0, 0, 3, 40]),  # records beyond the parcels
+    st.sampled_from(["", "", "ticket:T1", "ticket:T9", "call:1"]),
+)
+_fact = st.tuples(
+    st.sampled_from(CONTEXT_KINDS), st.integers(0, PEOPLE - 1), st.integers(0, 9), st.integers(0, 2)
+)
+
+
+@st.composite
+def carriers(draw: st.DrawFn, *, most: int = 60, disorder: bool = True) -> list[Sent]:
+    """What several carriers' systems send, in order of arrival.
+
+    Args:
+        most: how many events at the most; an event may list several parcels.
+        disorder: also late events, gaps of days, duplicates and what cannot be read.
+    """
+    steps = st.sampled_from(STEPS + GAPS) if disorder else _step
+    late = st.sampled_from(LATE) if disorder else st.just(0)
+    kinds = st.sampled_from("aaaaaacccdb" if disorder else "aac")
+    plan = draw(st.lists(st.tuples(kinds, steps, late, _action, _fact), min_size=1, max_size=most))
+    now = MONDAY + 8 * HOUR
+    sent: list[Sent] = []
+    for number, (kind, step, back, action, fact) in enumerate(plan):
+        # Equal times are wanted where order is the log's alone; across partitions they are not ordered.
+        now += step if disorder else step + 1
+        if kind == "a":
+            name, who, first, many, records, reason = action
+            parcels = [f"P{(first + i) % 12}" for i in range(0 if name == "login" else many)]
+            more: dict[str, Any] = {"id": f"a{number}"} if number % 3 else {}
+            if records:
+                more["records"] = records
+            if reason:
+                more["reason"] = dict(zip(("kind", "id"), reason.split(":"), strict=True))
+            sent.append(Sent(ACCESS_EVENTS, access(now - back, f"p{who}", name, parcels, **more), now + 5))
+        elif kind == "c":
+            name, who, parcel, site = fact
+            more = {"site": f"S{site}", "staff": [f"p{who}"], "ticket": "T1", "id": f"c{number}"}
+            sent.append(Sent(PARCEL_CONTEXT, context(now - back, f"P{parcel}", name, **more), now + 5))
+        elif kind == "d" and sent:
+            sent.append(sent[(action[2] * 7 + action[3]) % len(sent)]._replace(arrived=now + 5))
+        else:
+            topic = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY)[fact[3]]
+            sent.append(Sent(topic, BAD[(action[2] + action[3]) % len(BAD)], now + 5))
+    return sent
+
+
+def seeded(seed: int, events: int) -> list[Sent]:
+    """A longer carrier's log from a seed: what one example of `carriers` is too short for."""
+    rng = random.Random(seed)
+    sent: list[Sent] = []
+    now = MONDAY + 8 * HOUR
+    for number in range(events):
+        now += rng.choice(STEPS) if rng.random() < 0.98 else rng.choice(GAPS)
+        back = rng.choice(LATE) if rng.random() < 0.3 else 0
+        parcels = [f"P{rng.randrange(40)}" for _ in range(rng.choice((0, 1, 1, 1, 2, 5)))]
+        pick = rng.random()
+        if pick < 0.7:
+            action = rng.choice(("view", "view", "view", "export", "scan", "call"))
+            value = access(
+                now - back,
+                f"p{rng.randrange(12)}",
+                action,
+                parcels,
+                id=f"a{number}",
+                records=rng.choice((0, 0, 9)),
+            )
+            sent.append(Sent(ACCESS_EVENTS, value, now + 5))
+        elif pick < 0.9:
+            more = {"site": f"S{rng.randrange(3)}", "staff": [f"p{rng.randrange(12)}"], "id": f"c{number}"}
+            value = context(now - back, f"P{rng.randrange(40)}", rng.choice(CONTEXT_KINDS), **more)
+            sent.append(Sent(PARCEL_CONTEXT, value, now + 5))
+        elif pick < 0.97 and sent:
+            sent.append(rng.choice(sent[-30:])._replace(arrived=now + 5))
+        else:
+            sent.append(Sent(rng.choice(INBOUND), rng.choice(BAD), now + 5))
+    return sent
+
+
+# --- running the stages ---------------------------------------------------------------------------------------------
+
+
+class Run:
+    """Every stage over logs in memory, each taking its turn when told to.
+
+    Args:
+        partitions: of every topic.
+        sent: what is in the inbound logs from the beginning.
+    """
+
+    def __init__(self, sent: Iterable[Sent], partitions: int = 2) -> None:
+        self._now = 0
+        self.partitions = partitions
+        self.pipeline = Pipeline(
+            RING, partitions=partitions, arrived=lambda: self._now, detectors=SENSITIVE, keep_logs=True
+        )
+        for value in directory():
+            self.send(Sent(STAFF_DIRECTORY, value, MONDAY))
+        for one in sent:
+            self.send(one)
+
+    @property
+    def logs(self) -> dict[Where, list[MemoryRecord]]:
+        """Every log, by topic and partition."""
+        return self.pipeline.logs
+
+    @property
+    def alerts(self) -> dict[str, bytes]:
+        """Alerts by message id; the same message may be sent again after a crash, a different one under its id not."""
+        told: dict[str, bytes] = {}
+        for record in self.pipeline.alerts:
+            assert record.value is not None
+            ident = dict(record.headers)["ce_id"].decode()
+            assert told.setdefault(ident, record.value) == record.value, f"two messages under the id {ident}"
+        return told
+
+    def send(self, one: Sent) -> Where:
+        """Append to an inbound log."""
+        key = source_key(one.topic, one.value) if one.value is not None else None
+        if one.topic == STAFF_DIRECTORY:
+            with suppress(Refusal):
+                self.pipeline.directory.load(key, one.value)
+        self._now = one.arrived
+        where = (one.topic, source_partition(key, self.partitions))
+        self.pipeline.append(where, key, one.value)
+        return where
+
+    def store(self, where: Where) -> MemoryStore:
+        """Where the stage at this place keeps its states."""
+        table = {PARCEL_LOG: "relate", ACTOR_LOG: "detect"}.get(where[0], "admit")
+        return self.pipeline.stores[table, where[1]]
+
+    def behind(self, where: Where) -> int:
+        """Records the stage at this place has not taken."""
+        return len(self.logs[where]) - self.pipeline.stages[where].need
+
+    def take(self, where: Where, size: int) -> None:
+        """Let one stage take at most `size` records."""
+        stage = self.pipeline.stages[where]
+        stage.take(self.logs[where][stage.need : stage.need + size])
+        self.pipeline.route(stage)
+
+    def rest(self, where: Where) -> None:
+        """Let one stage say that nothing more is at hand."""
+        self.pipeline.stages[where].rest()
+        self.pipeline.route(self.pipeline.stages[where])
+
+    def finish(self, size: int = 5_000, rng: random.Random | None = None, crashes: int = 0) -> Run:
+        """Run until nothing moves, with every inbound log there from the beginning.
+
+        Args:
+            size: records a stage takes at once; with `rng` one to that many.
+            rng: picks whose turn it is; without it each takes what it has in a fixed order.
+            crashes: how many times a stage dies somewhere in or between checkpoints.
+        """
+        sizes = [n for n in (1, 2, 7, size) if n <= size]
+        silent = {where for where in self.pipeline.stages if where[0] in INBOUND}
+        while True:
+            ready = [where for where in self.pipeline.stages if self.behind(where)]
+            ready += [where for where in silent if not self.behind(where)]
+            if not ready:
+                if not crashes:
+                    return self
+                assert rng is not None
+                crashes -= 1
+                # A stage that starts again must say again how far it is: its word may have been lost with it.
+                self._restart(rng.choice(list(self.pipeline.stages)), rng, silent)
+                continue
+            where = rng.choice(ready) if rng else ready[0]
+            if rng and crashes and rng.random() < 0.1:
+                crashes -= 1
+                self._restart(where, rng, silent)
+            elif rng and rng.random() < 0.1:
+                self._checkpoint(where)
+            elif self.behind(where):
+                self.take(where, rng.choice(sizes) if rng else size)
+            else:
+                silent.discard(where)
+                self.rest(where)
+
+    def _checkpoint(self, where: Where) -> None:
+        stage = self.pipeline.stages[where]
+        snapshot = stage.snapshot()
+        self.pipeline.route(stage)
+        self.store(where).write(snapshot)
+        stage.written(snapshot)
+
+    def _restart(self, where: Where, rng: random.Random, silent: set[Where]) -> None:
+        """Kill a stage at one of the steps of taking records and checkpointing, and start it from its store."""
+        stage, store = self.pipeline.stages[where], self.store(where)
+        step = rng.choice(("taking", "sending", "states", "progress", "commit"))
+        if step == "taking":
+            stage.take(self.logs[where][stage.need : stage.need + rng.choice((1, 7, 5_000))])
+            self._deliver_some(stage.out, rng)
+        else:
+            snapshot = stage.snapshot()
+            if step == "sending":
+                self._deliver_some(stage.out, rng)
+            else:
+                self.pipeline.route(stage)
+                whole = step != "states"
+                # The changelog keeps the order of what is written, so a crash keeps a beginning of it.
+                states = snapshot.states if whole else snapshot.states[: rng.randint(0, len(snapshot.states))]
+                store.update(states)
+                if step == "commit":
+                    store.update([snapshot.progress])
+        self.pipeline.stages[where] = self.pipeline.make(*where)
+        if where[0] in INBOUND:
+            silent.add(where)
+
+    def _deliver_some(self, out: list[Out], rng: random.Random) -> None:
+        """The broker got a beginning of what was sent, another one for every partition."""
+        apart: dict[Any, list[Out]] = defaultdict(list)
+        for sent in out:
+            apart[sent.topic, sent.partition if sent.partition is not None else sent.key].append(sent)
+        courier = self.pipeline.make(ALERTS_PLACE, 0)
+        for sends in apart.values():
+            courier.out = sends[: rng.randint(0, len(sends))]
+            self.pipeline.route(courier)
+
+    # --- what came of it ---
+
+    def states(self, *, progress: bool = False) -> dict[tuple[str, int, bytes], bytes]:
+        """Every stored state after a last checkpoint.
+
+        Args:
+            progress: also the marks that count offsets of parcelwatch's own logs, which depend on how records were
+                packed into blocks: each keyed stage's progress and the norms' `upto`.
+        """
+        self.pipeline.checkpoint()
+        found: dict[tuple[str, int, bytes], bytes] = {}
+        for (table, partition), store in self.pipeline.stores.items():
+            for key, value in store.items():
+                if progress or key != KeyedStage.PROGRESS.encode():
+                    found[table, partition, key] = value if progress else _without_upto(key, value)
+        return found
+
+
+#: Any stage serves to route a part of another's sends.
+ALERTS_PLACE = ACCESS_EVENTS
+
+
+def _without_upto(key: bytes, value: bytes) -> bytes:
+    if key != b"\x00norms":
+        return value
+    norms = msgspec.msgpack.decode(value)
+    norms[1] = None
+    return msgspec.msgpack.encode(norms)
+
+
+def blocks(log: Iterable[MemoryRecord]) -> list[Block]:
+    """The blocks of a keyed log."""
+    return [decode_block(record.value) for record in log if record.value is not None]
+
+
+__all__ = [
+    "ALERTS",
+    "Run",
+    "Sent",
+    "Where",
+    "access",
+    "blocks",
+    "carriers",
+    "context",
+    "directory",
+    "seeded",
+    "staff",
+]
