@@ -49,6 +49,8 @@ EXPORTS = frozenset(ACTION_CODES[name] for name in ("export", "print", "download
 
 #: Explanations of a touch by code, strongest first; 0 is none.
 EXPLANATIONS = ("", "scan", "assigned", "ticket", "call", "site", "team", "supervisor", "batch")
+#: Explanations that tie this very person to this very parcel; the others explain whole sites and teams.
+PERSONAL = frozenset(EXPLANATIONS.index(name) for name in ("scan", "assigned", "ticket", "call"))
 
 
 class Touch(msgspec.Struct, array_like=True, gc=False):

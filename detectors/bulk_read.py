@@ -9,7 +9,10 @@ from typing import ClassVar
 
 import msgspec
 
-from detectors.base import CRITICAL, HIGH, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Touch, log_bin
+from detectors.base import (
+    CRITICAL, HIGH, MEDIUM, PERSONAL, Detector, Finding, Lesson, Norm, Normal, Person, Touch, log_bin,
+)  # fmt: skip
+from detectors.calendar import near_month_end
 from detectors.windows import Ring
 
 MINUTE = 60_000
@@ -17,21 +20,30 @@ DAY = 86_400_000
 #: (name, slot width in ms, slots): what a window is made of.
 WINDOWS = (("5min", MINUTE, 5), ("1h", 5 * MINUTE, 12), ("1d", 60 * MINUTE, 24))
 SPANS = (300, 3_600, 86_400)
+SPANS_EN = ("5 minutes", "1 hour", "1 day")
+SPANS_VI = ("5 phút", "1 giờ", "1 ngày")
 MEASURES = tuple(f"bulk.{what}.{name}" for what in ("parcels", "records") for name, _, _ in WINDOWS)
 MOST_SAMPLES = 20
 #: How many finished days a person's own baseline remembers.
 MEMORY = 28
+#: A parcel the person handled within so many days is work in hand and not counted again.
+IN_HAND = 14 * DAY
+
+
+def _rings() -> list[Ring]:
+    return [Ring.of(slots, width) for _ in ("parcels", "records") for _, width, slots in WINDOWS]
 
 
 class State(msgspec.Struct, array_like=True):
-    """What is known of one person.
+    """What is known of one person. Measures are ordered as in MEASURES.
 
     Attributes:
-        minute: event-time minute being counted; `parcels` and `records` are its counts, not yet in the rings.
+        minute: event-time minute being counted.
+        parcels, records: its counts, not yet in the rings. parcel_at, record_at: event time of its first of each.
         room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by the
             real limits once those were reached.
-        rings: one per window.
-        high: today's highest count by measure.
+        rings: one per measure.
+        high: today's highest count by measure. caps: what a day with a case may teach at most, by measure.
         past: by measure, the highest counts of the latest finished days, oldest first.
         usual: by measure, the second highest of `past`.
         samples: latest parcels of a growing window.
@@ -40,10 +52,13 @@ class State(msgspec.Struct, array_like=True):
     minute: int = 0
     parcels: int = 0
     records: int = 0
+    parcel_at: int = 0
+    record_at: int = 0
     room_parcels: float = 0.0
     room_records: float = 0.0
-    rings: list[Ring] = msgspec.field(default_factory=lambda: [Ring.of(slots) for _, _, slots in WINDOWS])
+    rings: list[Ring] = msgspec.field(default_factory=_rings)
     high: list[int] = msgspec.field(default_factory=lambda: [0] * len(MEASURES))
+    caps: dict[int, int] = {}
     past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in MEASURES])
     usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(MEASURES))
     samples: list[str] = []
@@ -51,15 +66,22 @@ class State(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True)
 class BulkRead(Detector[State]):
-    """Counts distinct parcels and records returned in sliding windows of 5 minutes, 1 hour and 1 day.
+    """Counts parcels new to the person, and records taken in bulk, in sliding windows of 5 minutes, 1 hour and 1 day.
 
-    A parcel counts once a day: reading one's own work again is no leak. A window is a case when it exceeds all of: an
-    absolute floor, a multiple of the person's own second-highest day of the last 28 (second, so that one leak or one
-    odd day in the past hides nothing), and what all but a few person-days of the peers reach. Without enough own days the
-    peers' limit alone decides; without peers the company's; without either, fixed limits that no ordinary job reaches.
+    A parcel counts when the person did not handle it in the last 14 days and no scan, assignment, ticket or call ties
+    him to it: work in hand is no leak. Records count when one call returned several or named no parcel, so exports count by their
+    size. A window is a case when it exceeds all of: an absolute floor; a multiple of the person's own second-highest
+    day of the last 28 (second, so that one odd day hides nothing); and what all but a few person-days of the peers reach.
+    Peers without enough days are replaced by the company; without either, fixed limits no ordinary job reaches hold.
+    A day with a case teaches no more than the limit it broke, so that a leak never becomes its own baseline.
 
-    Finds: bulk reads in a UI, bulk exports, enumeration that hits. Ignores: peak days that all peers share, roles that read
-    in bulk every day. Known gap: who reads a little more than usual every day (see low and slow).
+    Finds: bulk reads in a UI, exports of one or several calls, enumeration that hits, from the first day on.
+
+    Ignores: peak days, a sick colleague's route, claims campaigns with their tickets, roles that read in bulk every day, declared
+    service accounts, month-end exports up to a month's worth by those who export on most days.
+
+    Known gaps: who reads a little more than usual every day (low and slow); service accounts in human hands; exports at the turn of a
+    month by routine exporters.
 
     Parameters:
         floors: by measure, below which nothing is a case (parcels 5 min, 1 h, 1 d; records likewise).
@@ -67,13 +89,16 @@ class BulkRead(Detector[State]):
         own_factor: multiple of the person's own high.
         own_days: finished days a person needs for a baseline of his own.
         group_days: person-days a group needs for a baseline.
-        quantile, group_factor: the share of person-days that must lie below, and the margin over that.
+        quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the group
+            has few days the margin is wider, doubled at `group_days`.
+        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
-    'HIGH 300 distinct parcels in 1 hour'
+    'MEDIUM after 21 of 400 parcels'
 
-    References: Guardium counts affected records, Imperva keeps three baselines; domain notes "What separates a leak".
+    References: Guardium counts affected records, Imperva keeps three baselines; first touches separate bulk reads from
+    work far better than all touches do (domain notes, "What separates a leak from life").
     """
 
     name: ClassVar[str] = "bulk_read"
@@ -81,117 +106,159 @@ class BulkRead(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
 
-    floors: tuple[int, ...] = (40, 80, 200, 200, 400, 1_000)
-    cold: tuple[int, ...] = (150, 300, 1_000, 1_000, 2_000, 5_000)
-    own_factor: float = 3.0
+    floors: tuple[int, ...] = (20, 40, 120, 250, 350, 400)
+    cold: tuple[int, ...] = (40, 90, 300, 1_500, 2_000, 3_000)
+    own_factor: float = 2.0
     own_days: int = 5
     group_days: int = 40
     quantile: float = 0.995
     group_factor: float = 1.5
+    month: float = 31.0
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         time = touch.time
-        minute = time // MINUTE
-        if minute != state.minute:
-            self._turn(state, minute, normal)
-        if touch.parcel and not (touch.seen and touch.seen // DAY == time // DAY):
-            state.parcels += 1
-            # Sampled only when a window fills up, so that the state of quiet people stays small.
-            if state.parcels > state.room_parcels - self.floors[0] / 2:
-                state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
-        state.records += touch.records
+        if time // MINUTE != state.minute:
+            self._turn(state, time, normal)
+        records = touch.records
+        if touch.parcel:
+            if records == 1:
+                records = 0
+            if touch.explanation not in PERSONAL and not (touch.seen and time - touch.seen < IN_HAND):
+                self._count_parcel(state, touch)
+        if records:
+            if not state.records:
+                state.record_at = time
+            state.records += records
         if state.parcels <= state.room_parcels and state.records <= state.room_records:
             return 0.0
-        worst = self._worst(state, normal)
+        return self._look(state, touch, normal)
+
+    def _count_parcel(self, state: State, touch: Touch) -> None:
+        if not state.parcels:
+            state.parcel_at = touch.time
+        state.parcels += 1
+        # Sampled only when a window fills up, so that the state of quiet people stays small.
+        if state.parcels > state.room_parcels - self.floors[0] / 2:
+            state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
+
+    def _look(self, state: State, touch: Touch, normal: Normal) -> float:
+        who: Person = touch.who
+        if who.service:
+            return 0.0
+        worst = self._worst(state, touch, normal)
         if worst:
-            return worst[1]
-        self._measure_room(state, [self._limit(state, measure, normal) for measure in range(len(MEASURES))])
+            measure, count, limit = worst
+            state.caps[measure] = max(state.caps.get(measure, 0), int(limit))
+            return count
+        limits = [self._limit(state, measure, touch, normal) for measure in range(len(MEASURES))]
+        self._measure_room(state, limits)
         return 0.0
 
-    def _turn(self, state: State, minute: int, normal: Normal) -> None:
+    def _turn(self, state: State, time: int, normal: Normal) -> None:
         """A new minute: put the old one into the rings and work out how much room the new one has."""
-        parcels, records = state.parcels, state.records
-        if parcels or records:
-            for index, (_, width, _) in enumerate(WINDOWS):
-                state.rings[index].add(state.minute * MINUTE // width, parcels, records)
-            self._raise_highs(state, 0, 0)
-        state.minute, state.parcels, state.records = minute, 0, 0
-        for index, (_, width, _) in enumerate(WINDOWS):
-            state.rings[index].move_to(minute * MINUTE // width)
+        rings = state.rings
+        if state.parcels:
+            for ring in rings[:3]:
+                ring.add(state.parcel_at, state.parcels)
+        if state.records:
+            for ring in rings[3:]:
+                ring.add(state.record_at, state.records)
+        if state.parcels or state.records:
+            state.high = [max(high, ring.total) for high, ring in zip(state.high, rings, strict=True)]
+        state.minute, state.parcels, state.records = time // MINUTE, 0, 0
+        for ring in rings:
+            ring.move_to(time)
         self._measure_room(state, self.floors)
         if state.samples and state.room_parcels > self.floors[0] / 2:
             state.samples = []
 
     def _measure_room(self, state: State, limits: Sequence[float]) -> None:
-        five, hour, day = state.rings
-        state.room_parcels = min(
-            limits[0] - five.total_parcels, limits[1] - hour.total_parcels, limits[2] - day.total_parcels
-        )
-        state.room_records = min(
-            limits[3] - five.total_records, limits[4] - hour.total_records, limits[5] - day.total_records
-        )
+        a, b, c, d, e, f = (limit - ring.total for limit, ring in zip(limits, state.rings, strict=True))
+        state.room_parcels = min(a, b, c)
+        state.room_records = min(d, e, f)
 
-    def _raise_highs(self, state: State, parcels: int, records: int) -> None:
-        high = state.high
-        for index, ring in enumerate(state.rings):
-            high[index] = max(high[index], ring.total_parcels + parcels)
-            high[index + 3] = max(high[index + 3], ring.total_records + records)
-
-    def _limit(self, state: State, measure: int, normal: Normal) -> float:
-        own = self.own_factor * state.usual[measure] if len(state.past[measure]) >= self.own_days else 0.0
+    def _limit(self, state: State, measure: int, touch: Touch | None, normal: Normal) -> float:
+        past = state.past[measure]
+        own = self.own_factor * state.usual[measure] if len(past) >= self.own_days else 0.0
         group = normal.group(self.group_days)
         if group is None:
             return max(self.cold[measure], own)
-        reached = self.group_factor * group.quantile(MEASURES[measure], self.quantile)
-        return max(self.floors[measure], own, reached)
+        high = group.quantile(MEASURES[measure], self.quantile)
+        limit = max(self.floors[measure], own, self.group_factor * high * (1 + self.group_days / group.days))
+        if measure >= 3 and touch is not None and near_month_end(touch.time, touch.tz):
+            days = state.past[-1]
+            if 2 * sum(map(bool, days)) > len(days):
+                limit = max(limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], 0.5)))
+        return limit
 
-    def _worst(self, state: State, normal: Normal) -> tuple[int, float, float] | None:
+    def _worst(self, state: State, touch: Touch | None, normal: Normal) -> tuple[int, float, float] | None:
         """(measure, count, limit) of the window that exceeds its limit the most, if one does."""
         worst: tuple[int, float, float] | None = None
-        for index, ring in enumerate(state.rings):
-            counts = ((index, ring.total_parcels + state.parcels), (index + 3, ring.total_records + state.records))
-            for measure, count in counts:
-                limit = self._limit(state, measure, normal)
-                if count > limit and (worst is None or count / limit > worst[1] / worst[2]):
-                    worst = (measure, float(count), limit)
+        for measure, ring in enumerate(state.rings):
+            count = ring.total + (state.parcels if measure < 3 else state.records)
+            if count <= self.floors[measure]:
+                continue
+            limit = self._limit(state, measure, touch, normal)
+            if count > limit and (worst is None or count / limit > worst[1] / worst[2]):
+                worst = (measure, float(count), limit)
         return worst
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
-        measure, count, limit = self._worst(state, normal) or (0, float(state.parcels), 1.0)
+        measure, count, limit = self._worst(state, touch, normal) or (0, float(state.parcels), 1.0)
         window = measure % 3
-        what_en, what_vi = ("distinct parcels", "bưu gửi khác nhau") if measure < 3 else ("records", "bản ghi bưu gửi")
-        span_en, span_vi = (("5 minutes", "5 phút"), ("1 hour", "1 giờ"), ("1 day", "1 ngày"))[window]
-        group: Norm = normal.group(1) or normal.company
+        since, parcels, records = self._burst(state, measure, limit)
+        what_en, what_vi = (
+            ("parcels new to this person", "bưu gửi mà trước đó người này chưa xử lý")
+            if measure < 3
+            else ("shipment records in bulk", "bản ghi bưu gửi theo lô")
+        )
+        group: Norm = normal.group(self.group_days) or normal.company
+        known = len(state.past[measure]) >= self.own_days
         usual = state.usual[measure]
         peers = group.quantile(MEASURES[measure], self.quantile)
-        records = max(ring.total_records for ring in state.rings) + state.records
-        severity = CRITICAL if records >= 5_000 else HIGH if records >= 200 else MEDIUM
+        taken = max(parcels, records)
+        own_en = f"on this person's busiest days it was {usual:,}" if known else "this person has no history yet"
+        own_vi = f"vào những ngày bận nhất người này chỉ đọc {usual:,}" if known else "người này chưa có lịch sử"
+        peers_en = f"peers stay below {max(1.0, peers):,.0f}" if group.days else "peers have no history yet"
+        peers_vi = f"đồng nghiệp luôn dưới {max(1.0, peers):,.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
         return Finding(
-            severity=severity,
-            score=-log10(group.tail(MEASURES[measure], count)),
-            confidence=min(3, 1 + (len(state.past[measure]) >= self.own_days) + (group.days >= self.group_days)),
+            severity=CRITICAL if taken >= 5_000 else HIGH if taken >= 200 else MEDIUM,
+            score=max(0.0, -log10(group.tail(MEASURES[measure], count))) if group.days else log10(count / limit) + 1,
+            confidence=1 + known + (group.days >= self.group_days),
             evidence=count,
             window=SPANS[window],
-            since=state.rings[window].since() * WINDOWS[window][1],
-            measures={"count": count, "records": float(records), "limit": round(limit, 1)},
+            since=since,
+            measures={"count": count, "records": float(taken), "limit": round(limit, 1)},
             baseline={"own_high": float(usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
             parcels=tuple(state.samples),
             en=(
-                f"Read {count:.0f} {what_en} within {span_en}; this person's high is {usual}, the peers' "
-                f"{peers:.0f}. Names, phones and addresses of that many customers may be leaving."
+                f"Read {count:,.0f} {what_en} within {SPANS_EN[window]}, more than the limit of {limit:,.0f}: {own_en}, "
+                f"and {peers_en}. Names, phone numbers and addresses of as many customers may be leaving."
             ),
             vi=(
-                f"Đã đọc {count:.0f} {what_vi} trong {span_vi}; mức cao của người này là {usual}, của đồng nghiệp "
-                f"là {peers:.0f}. Tên, số điện thoại, địa chỉ của chừng ấy khách hàng có thể đang bị lộ."
+                f"Đã đọc {count:,.0f} {what_vi} trong vòng {SPANS_VI[window]}, vượt ngưỡng {limit:,.0f}: {own_vi}, "
+                f"{peers_vi}. Tên, số điện thoại và địa chỉ của chừng ấy khách hàng có thể đang bị lộ."
             ),
         )
 
+    def _burst(self, state: State, measure: int, limit: float) -> tuple[int, int, int]:
+        """(event time of its first touch, parcels, records) of the latest run of slots busy enough to break the limit."""
+        ring = state.rings[measure]
+        parcels = measure < 3
+        now, at = (state.parcels, state.parcel_at) if parcels else (state.records, state.record_at)
+        trial = Ring(ring.width, ring.at, [*ring.counts], [*ring.firsts], ring.total)
+        if now:
+            trial.add(at, now)
+        since, count = trial.burst(limit / len(trial.counts))
+        return since, count if parcels else 0, 0 if parcels else count
+
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
-        self._raise_highs(state, state.parcels, state.records)
-        lessons = [(measure, log_bin(count)) for measure, count in zip(MEASURES, state.high, strict=True)]
-        for past, count in zip(state.past, state.high, strict=True):
-            past.append(count)
-            del past[:-MEMORY]
+        minute = (state.parcels,) * 3 + (state.records,) * 3
+        counts = [
+            max(high, ring.total + now) for high, ring, now in zip(state.high, state.rings, minute, strict=True)
+        ]
+        counts = [min(count, state.caps.get(measure, count)) for measure, count in enumerate(counts)]
+        state.past = [[*past, count][-MEMORY:] for past, count in zip(state.past, counts, strict=True)]
         state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
-        state.high = [0] * len(MEASURES)
-        return lessons
+        state.high, state.caps = [0] * len(MEASURES), {}
+        return [(measure, log_bin(count)) for measure, count in zip(MEASURES, counts, strict=True)]

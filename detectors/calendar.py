@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from functools import lru_cache
 
 MINUTES_A_DAY = 1440
@@ -45,3 +46,13 @@ def in_shift(shifts: tuple[str, ...], time: int, tz: int) -> bool:
         if span is None or (minute - span[0]) % MINUTES_A_DAY <= span[1]:
             return True
     return False
+
+
+def near_month_end(time: int, tz: int) -> bool:
+    """Whether the local day is one of the last or first three of a month: when months are settled.
+
+    >>> near_month_end(0, 0), near_month_end(9 * 86_400_000, 0), near_month_end(28 * 86_400_000, 0)
+    (True, False, True)
+    """
+    local = date(1970, 1, 1) + timedelta(days=(time // 60_000 + tz) // MINUTES_A_DAY)
+    return local.day <= 3 or (local + timedelta(days=3)).day <= 3

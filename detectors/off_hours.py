@@ -9,17 +9,25 @@ from typing import ClassVar
 
 import msgspec
 
-from detectors.base import CRITICAL, EXPORTS, HIGH, LOW, MEDIUM, Detector, Finding, Lesson, Normal, Person, Touch
-from detectors.calendar import in_shift, weekday_and_hour
+from detectors.base import (
+    CRITICAL, EXPORTS, HIGH, LOW, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Person, Touch,
+)  # fmt: skip
+from detectors.calendar import in_shift
 
 HOUR = 3_600_000
 DAY_HOURS = 24
 MOST_SAMPLES = 20
-MEASURE = "hours"
+HOURS, EXPORT_HOURS = "hours", "export_hours"
 #: Why a touch counts as off hours, strongest last; the index is kept in the state.
-WHY_EN = ("at an hour nobody of this kind works", "outside the roster", "on a public holiday", "while on leave")
-WHY_VI = ("vào giờ không ai ở vị trí này làm việc", "ngoài ca trực", "vào ngày lễ", "trong thời gian nghỉ phép")
-UNUSUAL, ROSTER, HOLIDAY, LEAVE = range(4)
+ORDINARY, UNUSUAL, ROSTER, HOLIDAY, LEAVE = range(5)
+WHY_EN = (
+    "at an ordinary hour", "at a time this person never works", "outside the roster", "on a public holiday", "while on leave",
+)  # fmt: skip
+WHY_VI = (
+    "vào giờ bình thường", "vào lúc người này không bao giờ làm việc", "ngoài ca trực", "vào ngày lễ", "trong thời gian nghỉ phép",
+)  # fmt: skip
+WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS_VI = ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ nhật")
 
 
 class State(msgspec.Struct, array_like=True):
@@ -27,24 +35,28 @@ class State(msgspec.Struct, array_like=True):
 
     Attributes:
         days: finished days on which the person worked at all, faded with the rest.
-        hours: on how many of them he worked in each hour of the local day.
+        hours, exports: on how many of them he worked, and exported, in each hour of the local day.
         weekdays: how many of them fell on each weekday, Monday first.
         holidays: how many of them were public holidays.
-        today: bits of the hours worked today; `holiday` whether today is one; `weekday` of today;
-            `ordinary` the hour of today last looked at and found ordinary, -1 for none.
-        since, last: event time of the first and latest touch of the present off-hours stretch; 0 when there is none.
+        today, exported: bits of the hours worked and exported in today. weekday, holiday: of today.
+        hour: the local hour last judged, counted from 1970. view, export: why a view or an export in it is off hours.
+        since, last: event time of the first and latest weighed touch of the present off-hours stretch; 0 when there is none.
         weight: evidence of that stretch. records: records it returned. why: strongest reason met.
         samples: its latest parcels.
     """
 
     days: float = 0.0
     hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * DAY_HOURS)
+    exports: list[float] = msgspec.field(default_factory=lambda: [0.0] * DAY_HOURS)
     weekdays: list[float] = msgspec.field(default_factory=lambda: [0.0] * 7)
     holidays: float = 0.0
     today: int = 0
+    exported: int = 0
     weekday: int = 0
     holiday: bool = False
-    ordinary: int = -1
+    hour: int = -1
+    view: int = 0
+    export: int = 0
     since: int = 0
     last: int = 0
     weight: float = 0.0
@@ -53,28 +65,41 @@ class State(msgspec.Struct, array_like=True):
     samples: list[str] = []
 
 
+def _around(hours: list[float], hour: int) -> float:
+    """The highest of an hour and its neighbours: nobody begins or ends to the minute."""
+    return max(hours[hour - 1], hours[hour], hours[(hour + 1) % DAY_HOURS])
+
+
 @dataclass(frozen=True)
 class OffHours(Detector[State]):
-    """Learns each person's hours of the week and those of his peers; weighs what happens outside both.
+    """Learns each person's hours of the week and those of his peers; weighs what happens outside them.
 
-    An hour is off when the roster says so, or the person is on leave, or it is a holiday and he never works on one, or
-    neither he nor his peers are to be found working at that weekday and hour. Times are the carrier's local time. A view of a new
-    parcel weighs 1, an export as much as it has records: one strange night of ordinary work is not a case, an export is.
+    Times are the carrier's local time. A time is off when the person is on leave; when the roster says so and he does not
+    work then in fact; on a public holiday, when he never works on one; when nobody of his kind is found working at that
+    weekday and hour, nor is he; and, for exports, when he himself never works then and his peers never export then. An export weighs as
+    much as it has records, a view of a parcel new to the person a quarter; what scan, assignment, ticket or any other relation explains
+    weighs nothing: one strange night of ordinary work is not a case, an export is.
 
-    Finds: exports at night, on leave, on a day never worked. Ignores: night shifts (roster or peers), a shift that runs over
-    by an hour, a batch account that works each night. Known gaps: people without any history in a company without any; who
-    leaks at his own usual hour.
+    Finds: exports at night, on leave, on a day never worked; long reading at such times.
+
+    Ignores: night shifts (by roster, habit or peers), a shift that runs over by an hour, swapped shifts with explained
+    work, exports that person or peers make at that hour anyway, declared service accounts.
+
+    Known gaps: people without history in a company without roster or history; who leaks at his own usual hour; rostered
+    hours on a weekday off, until ten days have taught the person's weekdays.
 
     Parameters:
-        enough: weight at which a stretch is a case.
-        own_days: finished days a person needs for hours of his own.
-        rare: share of own days below which an hour is not one's own.
+        enough: weight at which a stretch is a case. view_weight: weight of a view.
+        own_days: finished days a person needs for hours of his own. sure_days: for the absence of work to mean something.
+        rare: share of own days below which an hour or weekday is not one's own. habit: share above which exporting at an
+            hour is a habit.
         group_days: person-days a group needs. group_rare: share of their days below which an hour is not theirs.
+        group_few: the same, when the person himself is known never to work then.
         gap: hours without an off-hours touch that end a stretch.
 
     >>> from detectors.testing import export_at_night
     >>> export_at_night(OffHours(), records=500)
-    'HIGH at an hour nobody of this kind works'
+    'HIGH after 500 of 500 records'
 
     References: learnt working hours in Sentinel UEBA; hour-of-week profiles, domain notes.
     """
@@ -87,99 +112,139 @@ class OffHours(Detector[State]):
     enough: float = 20.0
     view_weight: float = 0.25
     own_days: int = 5
+    sure_days: int = 10
     rare: float = 0.02
+    habit: float = 0.2
     group_days: int = 40
     group_rare: float = 0.02
+    group_few: float = 0.1
     gap: int = 6
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
-        weekday, hour = weekday_and_hour(touch.time, touch.tz)
-        bit = 1 << hour
-        if state.today & bit and state.ordinary == hour:
-            # This hour was looked at already today and found ordinary: the common case, kept short.
-            return 0.0
-        state.today |= bit
-        state.weekday, state.holiday = weekday, touch.holiday
-        why = self._why(state, touch, weekday, hour, normal)
-        state.ordinary = hour if why is None else -1
-        return 0.0 if why is None else self._weigh(state, touch, why)
+        hour = (touch.time // 60_000 + touch.tz) // 60
+        if hour != state.hour:
+            self._judge(state, touch, hour, normal)
+        if touch.action in EXPORTS:
+            state.exported |= 1 << hour % DAY_HOURS
+            why = state.export
+        else:
+            why = state.view
+        return self._weigh(state, touch, why) if why else 0.0
 
-    def _why(self, state: State, touch: Touch, weekday: int, hour: int, normal: Normal) -> int | None:
+    def _judge(self, state: State, touch: Touch, hour: int, normal: Normal) -> None:
+        """A new local hour: find out once whether views and exports in it are off hours, and why."""
+        day, clock = divmod(hour, DAY_HOURS)
+        weekday = (day + 3) % 7
+        state.hour, state.weekday, state.holiday = hour, weekday, touch.holiday
+        state.today |= 1 << clock
+        state.view = state.export = ORDINARY
         who: Person = touch.who
         if who.service:
-            return None
+            return
         if who.status == "on_leave":
-            return LEAVE
-        if who.shifts:
-            return None if in_shift(who.shifts, touch.time, touch.tz) else ROSTER
-        known = state.days >= self.own_days
-        if touch.holiday and known and state.holidays < self.rare * state.days:
-            return HOLIDAY
+            state.view = state.export = LEAVE
+            return
+        days, rare = state.days, self.rare
+        known, sure = days >= self.own_days, days >= self.sure_days
+        at_this_hour = known and _around(state.hours, clock) >= rare * days
+        usual = at_this_hour and state.weekdays[weekday] >= rare * days
         group = normal.group(self.group_days)
+        peers = self._share(group, HOURS, weekday, clock)
+        if who.shifts and not in_shift(who.shifts, touch.time, touch.tz):
+            why_view = why_export = ORDINARY if at_this_hour else ROSTER
+        elif touch.holiday and known and state.holidays < rare * days:
+            why_view = why_export = HOLIDAY
+        else:
+            few = self.group_few if sure else self.group_rare
+            alone = not usual and group is not None and peers < few and not who.shifts
+            why_view = UNUSUAL if alone else ORDINARY
+            why_export = UNUSUAL if alone or (sure and not usual) else ORDINARY
+        habit = days and _around(state.exports, clock) >= self.habit * days
+        theirs = self._share(group, EXPORT_HOURS, weekday, clock) >= self.group_rare
+        state.view = why_view
+        state.export = ORDINARY if habit or (theirs and why_export == UNUSUAL) else why_export
+
+    @staticmethod
+    def _share(group: Norm | None, measure: str, weekday: int, clock: int) -> float:
+        """Share of the group's days of that weekday that have work around that hour, 0 to about 1."""
         if group is None:
-            return None
-        here = sum(group.share(MEASURE, weekday * DAY_HOURS + h) for h in (hour, (hour + 1) % DAY_HOURS, hour - 1 if hour else 23))
-        if here * 7 >= self.group_rare:
-            return None
-        if known:
-            own = max(state.hours[hour], state.hours[hour - 1], state.hours[(hour + 1) % DAY_HOURS])
-            if own >= self.rare * state.days and state.weekdays[weekday] >= self.rare * state.days:
-                return None
-        return UNUSUAL
+            return 0.0
+        bins = (weekday * DAY_HOURS + h for h in (clock, (clock + 1) % DAY_HOURS, (clock - 1) % DAY_HOURS))
+        return 7 * max(group.share(measure, number) for number in bins)
 
     def _weigh(self, state: State, touch: Touch, why: int) -> float:
         time = touch.time
+        fresh = bool(touch.parcel) and not touch.seen and not touch.explanation
+        if touch.action in EXPORTS:
+            weight = float(touch.records)
+        else:
+            weight = self.view_weight if fresh else 0.0
+        if not weight:
+            return 0.0
         if time - state.last > self.gap * HOUR:
             state.since, state.weight, state.records, state.why, state.samples = time, 0.0, 0, why, []
         state.last = max(state.last, time)
         state.why = max(state.why, why)
-        fresh = bool(touch.parcel) and not touch.seen
-        if touch.action in EXPORTS:
-            state.weight += touch.records
-        elif fresh:
-            state.weight += self.view_weight
+        state.weight += weight
         state.records += touch.records
         if fresh:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
         return state.weight if state.weight >= self.enough else 0.0
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
-        group = normal.group(1) or normal.company
-        weekday, hour = weekday_and_hour(touch.time, touch.tz) if touch else (0, 0)
-        share = group.share(MEASURE, weekday * DAY_HOURS + hour)
-        own = state.hours[hour] / state.days if state.days else 0.0
-        severity = CRITICAL if state.records >= 5_000 else HIGH if state.records >= 200 else MEDIUM
-        if state.weight < 2 * self.enough and severity == MEDIUM:
+        group = normal.group(self.group_days) or normal.company
+        day, clock = divmod(state.hour, DAY_HOURS)
+        weekday = (day + 3) % 7
+        share = self._share(group, HOURS, weekday, clock)
+        hour_share = _around(state.hours, clock) / state.days if state.days else 0.0
+        day_share = state.weekdays[weekday] * 7 / state.days if state.days else 0.0
+        own = min(1.0, hour_share, day_share)
+        records = state.records
+        severity = CRITICAL if records >= 5_000 else HIGH if records >= 200 else MEDIUM
+        if severity == MEDIUM and state.weight < 2 * self.enough:
             severity = LOW
-        odds = max(share, own, 1.0 / (group.days + state.days + 2))
+        odds = max(min(1.0, share), own, 1.0 / (group.days + state.days + 2))
+        own_en = f"this person is active then on {own:.1%} of days" if state.days else "this person has no history yet"
+        own_vi = (
+            f"người này hoạt động vào lúc đó trong {own:.1%} số ngày" if state.days else "người này chưa có lịch sử"
+        )
+        peers_en = f"peers on {min(1.0, share):.1%}" if group.days else "peers have no history yet"
+        peers_vi = f"đồng nghiệp {min(1.0, share):.1%}" if group.days else "đồng nghiệp chưa có lịch sử"
         return Finding(
             severity=severity,
             score=-log10(odds) + log10(max(1.0, state.weight / self.enough)),
-            confidence=min(3, 1 + (state.days >= self.own_days) + (group.days >= self.group_days)),
+            confidence=1 + (state.days >= self.own_days or state.why >= ROSTER) + (group.days >= self.group_days),
             evidence=state.weight,
             window=(state.last - state.since) // 1000,
             since=state.since,
-            measures={"weight": round(state.weight, 2), "records": float(state.records), "hour": float(hour)},
+            measures={"weight": round(state.weight, 2), "records": float(records), "hour": float(clock)},
             baseline={"own_share": round(own, 4), "peers_share": round(share, 4), "own_days": round(state.days, 1)},
             parcels=tuple(state.samples),
             en=(
-                f"Read or exported {state.records} shipment records {WHY_EN[state.why]}, around {hour:02d}:00 local "
-                f"time; this person is active then on {own:.1%} of days, peers on {share:.1%}. Nobody is there to see it."
+                f"Read or exported {records:,} shipment records {WHY_EN[state.why]}, around {clock:02d}:00 local time on a "
+                f"{WEEKDAYS_EN[weekday]}: {own_en}, {peers_en}. At such times nobody is there to see data taken away."
             ),
             vi=(
-                f"Đã đọc hoặc xuất {state.records} bản ghi bưu gửi {WHY_VI[state.why]}, khoảng {hour:02d}:00 giờ địa phương; "
-                f"người này hoạt động giờ đó trong {own:.1%} số ngày, đồng nghiệp {share:.1%}. Lúc đó không ai chứng kiến."
+                f"Đã đọc hoặc xuất {records:,} bản ghi bưu gửi {WHY_VI[state.why]}, khoảng {clock:02d}:00 giờ địa phương, "
+                f"{WEEKDAYS_VI[weekday]}: {own_vi}, {peers_vi}. Vào những lúc như vậy không ai chứng kiến việc lấy dữ liệu ra ngoài."
             ),
         )
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
         # Half of what is known fades in about two months of working days.
         keep = 0.98
+        weekday = (day + 3) % 7
         state.days = state.days * keep + 1
-        state.weekdays = [count * keep + (index == state.weekday) for index, count in enumerate(state.weekdays)]
-        worked = [hour for hour in range(DAY_HOURS) if state.today >> hour & 1]
+        state.weekdays = [count * keep + (index == weekday) for index, count in enumerate(state.weekdays)]
         state.hours = [count * keep + (state.today >> hour & 1) for hour, count in enumerate(state.hours)]
+        state.exports = [count * keep + (state.exported >> hour & 1) for hour, count in enumerate(state.exports)]
         state.holidays = state.holidays * keep + state.holiday
-        lessons = [(MEASURE, state.weekday * DAY_HOURS + hour) for hour in worked]
-        state.today, state.ordinary = 0, -1
+        lessons = [
+            (measure, weekday * DAY_HOURS + hour)
+            for measure, bits in ((HOURS, state.today), (EXPORT_HOURS, state.exported))
+            for hour in range(DAY_HOURS)
+            if bits >> hour & 1
+        ]
+        state.today = state.exported = 0
+        state.hour = -1
         return lessons

@@ -12,8 +12,12 @@ import msgspec
 from detectors.base import HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Normal, Person, Touch, log_bin
 
 HOUR = 3_600_000
-MEASURE = "unrelated"
-MOST_WAITING = 128
+#: Worked days a window has.
+WINDOWS = (1, 3, 7)
+MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
+#: Hours a parcel first touched had lain untouched (a day's highest), and days with parcels nobody had touched.
+IDLE, PIONEER = "unrelated.idle", "unrelated.pioneer"
+MOST_WAITING = 96
 MOST_SAMPLES = 20
 MOST_COWORKERS = 64
 MEMORY = 28
@@ -32,45 +36,54 @@ class State(msgspec.Struct, array_like=True):
 
     Attributes:
         waiting: unexplained touches whose reason may still come, oldest first.
-        days: unrelated parcels of the latest local days, the present one last.
-        past: the same for finished days beyond those, the oldest first, as sums over `span` days.
-        usual: the second highest of `past`.
+        days: unrelated parcels of the latest worked days, the present one last.
+        begins: event time of the first of each of those days; 0 for none.
+        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each.
+        samples: latest unrelated parcels.
         coworkers: hash of a person → parcels both have handled; where context is lacking, these are one's relations.
-        since: event time of the first touch of the present case. samples: its latest parcels.
+        idle: hours the longest untouched parcel of today had lain. pioneer: whether today had one nobody had touched.
     """
 
     waiting: list[Waiting] = []
-    days: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
-    past: list[int] = []
-    usual: int = 0
-    coworkers: dict[int, int] = {}
-    since: int = 0
+    days: list[int] = msgspec.field(default_factory=lambda: [0] * WINDOWS[-1])
+    begins: list[int] = msgspec.field(default_factory=lambda: [0] * WINDOWS[-1])
+    past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in WINDOWS])
+    usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(WINDOWS))
     samples: list[str] = []
+    coworkers: dict[int, int] = {}
+    idle: int = 0
+    pioneer: bool = False
 
 
 @dataclass(frozen=True)
 class UnrelatedParcel(Detector[State]):
-    """Counts, over three days, distinct parcels that neither scan, assignment, ticket, call, site, team nor job explains.
+    """Counts, over one, three and seven worked days, parcels new to the person that no relation explains.
 
-    Context may come late, so an unexplained touch waits out a grace period of event time before it counts. Where the
-    carrier sends no context, a parcel counts as unrelated when others have handled it before and none of them is someone
-    this person shares parcels with. A case exceeds a floor, a multiple of the person's own usual three days, and what nearly
-    all three-day stretches of the peers reach.
+    Where the carrier sends parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or job; as
+    context may come late, a touch waits out a grace period of event time before it counts, and is taken back should
+    its reason come later still. Where no context is sent, a parcel counts when those who handled it before share no other parcels
+    with this person; when it had lain untouched longer than parcels opened on nearly all person-days; or when nobody had touched it
+    in a company where parcels are always touched by somebody first. A case exceeds a floor, a multiple of the person's
+    own usual, and what nearly all such windows of the peers reach.
 
-    Finds: snooping for acquaintances or for sale, a few parcels a day. Ignores: late context, cover for a colleague, people who
-    roam by duty (their usual is high). Known gap: roaming companies without context, where everybody is related to all.
+    Finds: looking people up, for acquaintances or for sale, a few parcels a day.
+
+    Ignores: late context, cover for a colleague, an honest slip a day, people who roam by duty (their usual is high).
+
+    Known gaps: without context, parcels in the hands of close colleagues at present; fewer than the floor.
 
     Parameters:
-        floor: unrelated parcels in three days below which nothing is a case. cold: the floor without any baseline.
+        floors: by window, the least unrelated parcels that are a case. cold: the same without any baseline.
         own_factor, own_days: multiple of the own usual; finished days it needs.
         quantile, group_factor, group_days: likewise for peers.
-        grace: hours an unexplained touch waits for its reason.
+        grace: hours an unexplained touch waits for its reason: papers of a shift are entered by its end.
         shared: parcels two people must share to be related.
         settle: distinct co-workers a person needs before strangers mean anything.
+        dormant: share of person-days without a parcel as long untouched as counts. least_dormant: hours it is at least.
 
     >>> from detectors.testing import snooping
     >>> snooping(UnrelatedParcel(), parcels=20)
-    'MEDIUM 20 unrelated parcels'
+    'LOW after 9 of 20 parcels'
 
     References: Chen, Malin et al., SNAD 2012; Fabbri and LeFevre, VLDB 2011.
     """
@@ -80,102 +93,153 @@ class UnrelatedParcel(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
-    floor: float = 8.0
-    cold: float = 15.0
-    own_factor: float = 2.5
+    floors: tuple[int, ...] = (6, 8, 11)
+    cold: tuple[int, ...] = (9, 14, 20)
+    own_factor: float = 2.0
     own_days: int = 5
     quantile: float = 0.995
     group_factor: float = 1.25
     group_days: int = 40
-    grace: int = 24
-    shared: int = 2
+    grace: int = 6
+    shared: int = 3
     settle: int = 8
+    dormant: float = 0.9
+    least_dormant: int = 72
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
-        if not touch.parcel or touch.seen:
+        if touch.seen or not touch.parcel:
             return 0.0
         who: Person = touch.who
         if who.service:
             return 0.0
         if touch.context:
-            if touch.explanation:
-                return 0.0
-            state.waiting = [
-                *state.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel)
-            ][-MOST_WAITING:]  # fmt: skip
-            return 0.0
-        if touch.others and self._stranger(state, touch.others):
+            return 0.0 if touch.explanation else self._wait(state, touch, normal)
+        if self._odd(state, touch, normal):
             return self._count(state, touch.time, touch.parcel, normal)
         return 0.0
 
-    def _stranger(self, state: State, others: tuple[int, ...]) -> bool:
-        """Whether none of those who handled the parcel is a co-worker; each is known a little better afterwards."""
+    def _wait(self, state: State, touch: Touch, normal: Normal) -> float:
+        waiting = [*state.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel)]
+        # Who has this many waiting is a case whether or not one of them gets its reason.
+        over, state.waiting = waiting[:-MOST_WAITING], waiting[-MOST_WAITING:]
+        return max((self._count(state, wait.time, wait.parcel, normal) for wait in over), default=0.0)
+
+    def _odd(self, state: State, touch: Touch, normal: Normal) -> bool:
+        """Whether the parcel is far from this person's work, as far as others' handling of it tells."""
+        group = normal.group(self.group_days)
+        others = touch.others
+        if not others:
+            state.pioneer = True
+            return group is not None and group.share(PIONEER, 1) < 1 - self.dormant
         coworkers = state.coworkers
-        settled = len(coworkers) >= self.settle
-        stranger = settled and all(coworkers.get(other, 0) < self.shared for other in others)
+        odd = len(coworkers) >= self.settle and all(coworkers.get(other, 0) < self.shared for other in others)
         for other in others:
             coworkers[other] = coworkers.get(other, 0) + 1
         if len(coworkers) > MOST_COWORKERS:
-            state.coworkers = {k: v // 2 for k, v in coworkers.items() if v > 1} if settled else coworkers
-        return stranger
+            halved = {other: shared // 2 for other, shared in coworkers.items() if shared > 1}
+            # Who only ever meets strangers must not grow either: the latest met stay.
+            state.coworkers = dict(list(halved.items() or coworkers.items())[-MOST_COWORKERS // 2 :])
+        idle = touch.idle // 3600
+        if idle > state.idle:
+            state.idle = idle
+        if not odd and idle >= self.least_dormant and group is not None:
+            odd = idle > group.quantile(IDLE, self.dormant)
+        return odd
 
     def _count(self, state: State, time: int, parcel: str, normal: Normal) -> float:
-        if not state.since or not any(state.days):
-            state.since, state.samples = time, []
         state.days[-1] += 1
+        if not state.begins[-1]:
+            state.begins[-1] = time
         state.samples = [*state.samples, parcel][-MOST_SAMPLES:]
-        total = sum(state.days)
-        return float(total) if total > self._limit(state, normal) else 0.0
+        worst = self._worst(state, normal)
+        return float(worst[1]) if worst else 0.0
 
-    def _limit(self, state: State, normal: Normal) -> float:
-        own = self.own_factor * state.usual if len(state.past) >= self.own_days else 0.0
+    def _worst(self, state: State, normal: Normal) -> tuple[int, int, float] | None:
+        """(window, count, limit) of the window that exceeds its limit the most, if one does."""
         group = normal.group(self.group_days)
-        if group is None:
-            return max(self.cold, own)
-        return max(self.floor, own, self.group_factor * group.quantile(MEASURE, self.quantile))
+        worst: tuple[int, int, float] | None = None
+        for index, (days, measure) in enumerate(zip(WINDOWS, MEASURES, strict=True)):
+            count = sum(state.days[-days:])
+            if count < self.floors[index]:
+                continue
+            limit = float(self.floors[index] if group else self.cold[index]) - 1
+            if len(state.past[index]) >= self.own_days:
+                limit = max(limit, self.own_factor * state.usual[index])
+            if group:
+                reached = group.quantile(measure, self.quantile) * (1 + self.group_days / group.days / 2)
+                limit = max(limit, self.group_factor * reached)
+            if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
+                worst = (index, count, limit)
+        return worst
 
     def explained(self, state: State, late: Late) -> None:
-        state.waiting = [wait for wait in state.waiting if wait.touch != late.touch]
+        waiting = [wait for wait in state.waiting if wait.touch != late.touch]
+        if len(waiting) == len(state.waiting) and any(state.days):
+            # It had counted already: the latest day with any is the likeliest it counted on.
+            latest = max(index for index, count in enumerate(state.days) if count)
+            state.days[latest] -= 1
+        state.waiting = waiting
 
     def wake(self, state: State) -> int:
         return state.waiting[0].time + self.grace * HOUR if state.waiting else 0
 
     def ripen(self, state: State, now: int, normal: Normal) -> float:
-        case = 0.0
-        ripe = [wait for wait in state.waiting if wait.time + self.grace * HOUR <= now]
-        if ripe:
-            state.waiting = [wait for wait in state.waiting if wait.time + self.grace * HOUR > now]
-            for wait in ripe:
-                case = max(case, self._count(state, wait.time, wait.parcel, normal))
-        return case
+        end = now - self.grace * HOUR
+        ripe = [wait for wait in state.waiting if wait.time <= end]
+        if not ripe:
+            return 0.0
+        state.waiting = [wait for wait in state.waiting if wait.time > end]
+        return max(self._count(state, wait.time, wait.parcel, normal) for wait in ripe)
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
-        total = sum(state.days)
-        group = normal.group(1) or normal.company
-        peers = group.quantile(MEASURE, self.quantile)
+        index, total, limit = self._worst(state, normal) or (0, state.days[-1], 1.0)
+        days = WINDOWS[index]
+        group = normal.group(self.group_days) or normal.company
+        peers = group.quantile(MEASURES[index], self.quantile)
+        usual, known = state.usual[index], len(state.past[index]) >= self.own_days
+        context = touch is None or touch.context
+        span_en = "one day" if days == 1 else f"{days} working days"
+        span_vi = "một ngày" if days == 1 else f"{days} ngày làm việc"
+        why_en = (
+            "without any scan, assignment, ticket, call, route or colleague that explains it"
+            if context
+            else "that only strangers had handled or that had long lain untouched"
+        )
+        why_vi = (
+            "mà không có lượt quét, phân công, phiếu hỗ trợ, cuộc gọi, tuyến hay đồng nghiệp nào giải thích"
+            if context
+            else "mà chỉ người ngoài nhóm từng xử lý hoặc đã lâu không ai đụng tới"
+        )
+        own_en = f"this person's usual high is {usual}" if known else "this person has no history yet"
+        own_vi = f"mức cao thường thấy của người này là {usual}" if known else "người này chưa có lịch sử"
+        peers_en = f"peers stay within {peers:.0f}" if group.days else "peers have no history yet"
+        peers_vi = f"đồng nghiệp không quá {peers:.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
         return Finding(
             severity=HIGH if total >= 50 else MEDIUM if total >= 12 else LOW,
-            score=-log10(group.tail(MEASURE, total)),
-            confidence=min(3, 1 + (len(state.past) >= self.own_days) + (group.days >= self.group_days)),
+            score=max(0.0, -log10(group.tail(MEASURES[index], total))) if group.days else 1 + log10(total / limit),
+            confidence=1 + known + (group.days >= self.group_days),
             evidence=float(total),
-            window=3 * 86_400,
-            since=state.since,
-            measures={"unrelated": float(total), "limit": round(self._limit(state, normal), 1)},
-            baseline={"own_high": float(state.usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
-            parcels=tuple(state.samples),
+            window=days * 86_400,
+            since=min((begin for begin in state.begins[-days:] if begin), default=0),
+            measures={"unrelated": float(total), "records": float(total), "limit": round(limit, 1)},
+            baseline={"own_high": float(usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
+            parcels=tuple(state.samples[-total:]),
             en=(
-                f"Opened {total} parcels in three days without any scan, assignment, ticket, call, route or colleague "
-                f"that explains it; this person's high is {state.usual}, the peers' {peers:.0f}. Someone may be looking people up."
+                f"Opened {total} parcels within {span_en} {why_en}: {own_en}, {peers_en}. "
+                "Somebody may be looking customers up, for himself or for sale."
             ),
             vi=(
-                f"Đã mở {total} bưu gửi trong ba ngày mà không có lượt quét, phân công, phiếu hỗ trợ, cuộc gọi, tuyến hay đồng nghiệp "
-                f"nào giải thích; mức cao của người này là {state.usual}, của đồng nghiệp là {peers:.0f}. Có thể đang tra cứu khách hàng."
+                f"Đã mở {total} bưu gửi trong {span_vi} {why_vi}: {own_vi}, {peers_vi}. "
+                "Có thể người này đang tra cứu thông tin khách hàng cho mình hoặc để bán."
             ),
         )
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
-        total = sum(state.days)
-        state.past = [*state.past, total][-MEMORY:]
-        state.usual = sorted(state.past)[-2] if len(state.past) > 1 else total
-        state.days = [*state.days[1:], 0]
-        return [(MEASURE, log_bin(total))]
+        sums = [sum(state.days[-days:]) for days in WINDOWS]
+        state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
+        state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
+        state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
+        lessons = [(measure, log_bin(total)) for measure, total in zip(MEASURES, sums, strict=True)]
+        lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer))]
+        state.idle, state.pioneer = 0, False
+        return lessons

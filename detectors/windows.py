@@ -6,66 +6,81 @@ import msgspec
 
 
 class Ring(msgspec.Struct, array_like=True):
-    """Sums of parcels and records over the latest `len(parcels)` slots of event time.
+    """Sums of one quantity over the latest `len(counts)` slots of event time.
 
     Attributes:
-        at: number of the latest slot (event time in ms divided by the slot's width); 0 before the first.
-        parcels, records: sums by slot, oldest first, the latest last.
-        total_parcels, total_records: sums over the ring.
+        width: of a slot, ms.
+        at: number of the latest slot (event time in ms divided by the width); 0 before the first.
+        counts: sums by slot, oldest first, the latest last.
+        firsts: ms from each slot's start to the first that was counted in it.
+        total: sum over the ring.
     """
 
+    width: int
     at: int
-    parcels: list[int]
-    records: list[int]
-    total_parcels: int = 0
-    total_records: int = 0
+    counts: list[int]
+    firsts: list[int]
+    total: int = 0
 
     @classmethod
-    def of(cls, slots: int) -> Ring:
+    def of(cls, slots: int, width: int) -> Ring:
         """An empty ring.
 
-        >>> ring = Ring.of(3)
-        >>> for slot, n in [(7, 2), (8, 5), (10, 1)]:
-        ...     ring.add(slot, n, n)
-        >>> ring.parcels, ring.total_parcels
+        >>> ring = Ring.of(3, 1000)
+        >>> for time, n in [(7_100, 2), (8_200, 5), (10_300, 1)]:
+        ...     ring.add(time, n)
+        >>> ring.counts, ring.total
         ([5, 0, 1], 6)
         """
-        return cls(0, [0] * slots, [0] * slots)
+        return cls(width, 0, [0] * slots, [0] * slots)
 
-    def add(self, slot: int, parcels: int, records: int) -> None:
-        """Count into a slot; one that has left the window already is left out."""
-        self.move_to(slot)
-        index = len(self.parcels) - 1 + slot - self.at
+    def add(self, time: int, count: int) -> None:
+        """Count at an event time (ms); a slot that has left the window already is left out."""
+        slot = time // self.width
+        self.move_to(time)
+        index = len(self.counts) - 1 + slot - self.at
         if index >= 0:
-            self.parcels[index] += parcels
-            self.records[index] += records
-            self.total_parcels += parcels
-            self.total_records += records
+            first = time - slot * self.width
+            if not self.counts[index] or first < self.firsts[index]:
+                self.firsts[index] = first
+            self.counts[index] += count
+            self.total += count
 
-    def move_to(self, slot: int) -> None:
-        """Let the window end at `slot`, if it does not end later already."""
+    def move_to(self, time: int) -> None:
+        """Let the window end at `time`, if it does not end later already."""
+        slot = time // self.width
         ahead = slot - self.at
         if ahead <= 0:
             return
         self.at = slot
-        size = len(self.parcels)
+        size = len(self.counts)
         if ahead >= size:
-            self.parcels, self.records = [0] * size, [0] * size
-            self.total_parcels = self.total_records = 0
+            self.counts, self.firsts, self.total = [0] * size, [0] * size, 0
             return
-        self.total_parcels -= sum(self.parcels[:ahead])
-        self.total_records -= sum(self.records[:ahead])
-        self.parcels = self.parcels[ahead:] + [0] * ahead
-        self.records = self.records[ahead:] + [0] * ahead
+        gone = sum(self.counts[:ahead])
+        if gone:
+            self.total -= gone
+        self.counts = self.counts[ahead:] + [0] * ahead
+        self.firsts = self.firsts[ahead:] + [0] * ahead
 
-    def since(self) -> int:
-        """Number of the earliest slot that counted anything; the latest slot when none did.
+    def burst(self, rate: float) -> tuple[int, int]:
+        """(event time, count) of the latest stretch whose slots count at least `rate`, one slower slot bridged.
 
-        >>> ring = Ring.of(3)
-        >>> ring.add(8, 1, 1)
-        >>> ring.move_to(9)
-        >>> ring.since()
-        8
+        The latest slot belongs to it whatever it has counted so far.
+
+        >>> ring = Ring.of(5, 1000)
+        >>> for time, n in [(1_100, 1), (2_000, 1), (3_500, 9), (4_000, 8), (5_000, 1)]:
+        ...     ring.add(time, n)
+        >>> ring.burst(5)
+        (3500, 18)
         """
-        used = [i for i, (p, r) in enumerate(zip(self.parcels, self.records, strict=True)) if p or r]
-        return self.at - (len(self.parcels) - 1 - used[0]) if used else self.at
+        last = first = len(self.counts) - 1
+        for index in range(last - 1, -1, -1):
+            if self.counts[index] >= rate:
+                first = index
+            elif first - index > 1:
+                break
+        while first < last and not self.counts[first]:
+            first += 1
+        start = (self.at - (last - first)) * self.width + self.firsts[first]
+        return start, sum(self.counts[first:])
