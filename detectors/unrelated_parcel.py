@@ -41,7 +41,9 @@ class State(msgspec.Struct, array_like=True):
         past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each.
         samples: latest unrelated parcels.
         coworkers: hash of a person → parcels both have handled; where context is lacking, these are one's relations.
-        idle: hours the longest untouched parcel of today had lain. pioneer: whether today had one nobody had touched.
+        idle: hours the longest untouched parcel of today had lain. idles: the same of finished days, oldest first.
+        own_idle: their median.
+        pioneer: whether today had a parcel nobody had touched. pioneers: share of own days that had, faded.
     """
 
     waiting: list[Waiting] = []
@@ -52,7 +54,10 @@ class State(msgspec.Struct, array_like=True):
     samples: list[str] = []
     coworkers: dict[int, int] = {}
     idle: int = 0
+    idles: list[int] = []
+    own_idle: int = 0
     pioneer: bool = False
+    pioneers: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class UnrelatedParcel(Detector[State]):
     Where the carrier sends parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or job; as
     context may come late, a touch waits out a grace period of event time before it counts, and is taken back should
     its reason come later still. Where no context is sent, a parcel counts when those who handled it before share no other parcels
-    with this person; when it had lain untouched longer than parcels opened on nearly all person-days; or when nobody had touched it
+    with this person; when it had lain untouched far longer than what people open on most days; or when nobody had touched it
     in a company where parcels are always touched by somebody first. A case exceeds a floor, a multiple of the person's
     own usual, and what nearly all such windows of the peers reach.
 
@@ -79,7 +84,9 @@ class UnrelatedParcel(Detector[State]):
         grace: hours an unexplained touch waits for its reason: papers of a shift are entered by its end.
         shared: parcels two people must share to be related.
         settle: distinct co-workers a person needs before strangers mean anything.
-        dormant: share of person-days without a parcel as long untouched as counts. least_dormant: hours it is at least.
+        dormant: a parcel counts when untouched for twice as long as the longest on this share of person-days.
+        least_dormant: hours it must have been untouched at least.
+        pioneers: share of person-days below which touching what nobody has touched before is unusual.
 
     >>> from detectors.testing import snooping
     >>> snooping(UnrelatedParcel(), parcels=20)
@@ -103,8 +110,9 @@ class UnrelatedParcel(Detector[State]):
     grace: int = 6
     shared: int = 3
     settle: int = 8
-    dormant: float = 0.9
-    least_dormant: int = 72
+    dormant: float = 0.8
+    least_dormant: int = 168
+    pioneers: float = 0.1
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         if touch.seen or not touch.parcel:
@@ -130,7 +138,7 @@ class UnrelatedParcel(Detector[State]):
         others = touch.others
         if not others:
             state.pioneer = True
-            return group is not None and group.share(PIONEER, 1) < 1 - self.dormant
+            return group is not None and max(group.share(PIONEER, 1), state.pioneers) < self.pioneers
         coworkers = state.coworkers
         odd = len(coworkers) >= self.settle and all(coworkers.get(other, 0) < self.shared for other in others)
         for other in others:
@@ -143,7 +151,7 @@ class UnrelatedParcel(Detector[State]):
         if idle > state.idle:
             state.idle = idle
         if not odd and idle >= self.least_dormant and group is not None:
-            odd = idle > group.quantile(IDLE, self.dormant)
+            odd = idle > 2 * max(state.own_idle, group.quantile(IDLE, self.dormant))
         return odd
 
     def _count(self, state: State, time: int, parcel: str, normal: Normal) -> float:
@@ -241,5 +249,8 @@ class UnrelatedParcel(Detector[State]):
         state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
         lessons = [(measure, log_bin(total)) for measure, total in zip(MEASURES, sums, strict=True)]
         lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer))]
+        state.idles = [*state.idles, state.idle][-MEMORY:]
+        state.own_idle = sorted(state.idles)[len(state.idles) // 2]
+        state.pioneers += (state.pioneer - state.pioneers) / min(len(state.idles), MEMORY)
         state.idle, state.pioneer = 0, False
         return lessons
