@@ -174,8 +174,9 @@ class BulkRead(Detector[State]):
 
     def _measure_room(self, state: State, limits: Sequence[float]) -> None:
         a, b, c, d, e, f = (limit - ring.total for limit, ring in zip(limits, state.rings, strict=True))
-        state.room_parcels = min(a, b, c)
-        state.room_records = min(d, e, f)
+        # A float in memory as after decoding: equal states must give equal bytes.
+        state.room_parcels = float(min(a, b, c))
+        state.room_records = float(min(d, e, f))
 
     def _limit(self, state: State, measure: int, touch: Touch | None, normal: Normal) -> float:
         past = state.past[measure]
