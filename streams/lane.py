@@ -194,8 +194,7 @@ class Lane:
             await self.flush()
             waiting, self._unacknowledged = self._unacknowledged, []
             await asyncio.gather(*waiting)
-            self._lease.check()
-            await self._store.write(snapshot)
+            await self._store.write(snapshot, self._lease.check)
             self.stage.written(snapshot)
             self._consumer.ledger[self.tp] = snapshot.commit
             self._stage_metrics.checkpointed(time.perf_counter() - began, time.time())

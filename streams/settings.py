@@ -75,7 +75,8 @@ class Settings(BaseSettings):
         checkpoint_interval: seconds between checkpoints.
         idle_after: seconds without data after which a source partition no longer holds the merge up.
         session_timeout: seconds after which the broker gives a silent worker's partitions away.
-        http_host, http_port: where metrics and health are served; port 0 takes a free one, -1 serves nothing.
+        http_host: address on which metrics and health are served.
+        http_port, tell_http_port: ports of `worker` and of `tell` there; 0 takes a free one, -1 serves nothing.
         receivers: webhook receivers by name.
         log_level: least severity that is logged.
     """
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     session_timeout: float = Field(10.0, ge=1, le=300)
     http_host: str = "127.0.0.1"
     http_port: int = Field(9464, ge=-1, le=65_535)
+    tell_http_port: int = Field(9465, ge=-1, le=65_535)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -8,7 +8,7 @@ before it is put into the local store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import faust
@@ -46,14 +46,20 @@ class TableStore:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         return ((key, value) for key, value in self._db.items() if key != _FAUST_OFFSET_KEY)
 
-    async def write(self, snapshot: Snapshot) -> None:
+    async def write(self, snapshot: Snapshot, may_write: Callable[[], None]) -> None:
         """Make a snapshot durable.
+
+        Args:
+            snapshot: what is written.
+            may_write: raises when this process no longer owns the partition; asked right before each write.
 
         Raises:
             KafkaError: the broker did not take it; nothing may be consumed any more.
         """
         if snapshot.states:
+            may_write()
             self._put(snapshot.states, await self._send(snapshot.states))
+        may_write()
         self._put([snapshot.progress], await self._send([snapshot.progress]))
 
     async def _send(self, pairs: Sequence[tuple[bytes, bytes]]) -> int:
