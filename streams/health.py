@@ -40,7 +40,12 @@ class Endpoint:
 
 @asynccontextmanager
 async def serve(
-    host: str, port: int, registry: CollectorRegistry, ready: Probe, healthy: Probe
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    ready: Probe,
+    healthy: Probe,
+    setting: str = "http_port",
 ) -> AsyncIterator[Endpoint]:
     """Serve metrics and health for as long as the context lasts.
 
@@ -54,6 +59,7 @@ async def serve(
         registry: whose metrics are served.
         ready: whether the process does its work at this moment (it may be waiting for partitions).
         healthy: whether the process can still get there; when not, a supervisor should restart it.
+        setting: where the port comes from, for the error's text.
 
     Raises:
         SettingsError: the address cannot be bound; names the setting and the remedy.
@@ -81,7 +87,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await _bind(runner, host, port)
+        await _bind(runner, host, port, setting)
         yield Endpoint(host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
@@ -96,7 +102,7 @@ def _answer(probe: Probe) -> Callable[[web.Request], Awaitable[web.StreamRespons
     return handler
 
 
-async def _bind(runner: web.AppRunner, host: str, port: int) -> None:
+async def _bind(runner: web.AppRunner, host: str, port: int, setting: str) -> None:
     try:
         await web.TCPSite(runner, host, port).start()
     except socket.gaierror as exc:
@@ -107,13 +113,13 @@ async def _bind(runner: web.AppRunner, host: str, port: int) -> None:
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             raise SettingsError(
-                f"setting http_port = {port}: another process already listens on {host}:{port}; set "
-                "PARCELWATCH_HTTP_PORT to another port, to 0 for a free one, or to -1 to serve nothing"
+                f"setting {setting} = {port}: another process already listens on {host}:{port}; set "
+                f"PARCELWATCH_{setting.upper()} to another port, to 0 for a free one, or to -1 to serve nothing"
             ) from None
         if exc.errno == errno.EACCES:
             raise SettingsError(
-                f"setting http_port = {port}: this user may not listen there; "
-                "set PARCELWATCH_HTTP_PORT to a port above 1023"
+                f"setting {setting} = {port}: this user may not listen there; "
+                f"set PARCELWATCH_{setting.upper()} to a port above 1023"
             ) from None
         if exc.errno == errno.EADDRNOTAVAIL:
             raise SettingsError(

@@ -180,7 +180,7 @@ def environment(tmp_path: Path, hook: Hook, **more: str) -> dict[str, str]:
     return {
         "PARCELWATCH_DATA_DIR": str(tmp_path),
         "PARCELWATCH_BROKER": NO_BROKER,
-        "PARCELWATCH_HTTP_PORT": "-1",
+        "PARCELWATCH_TELL_HTTP_PORT": "-1",
         "PARCELWATCH_RECEIVERS__SOC__URL": hook.url,
         "PARCELWATCH_RECEIVERS__SOC__SECRET": SECRET,
         "PARCELWATCH_RECEIVERS__SOC__ALLOW_PRIVATE": "true",

@@ -181,7 +181,12 @@ async def _deliver(settings: Settings, sinks: dict[str, Sink], outbox: Outbox) -
     registry = new_registry()
     tell = Tell(settings, sinks, outbox, registry)
     async with health.serve(
-        settings.http_host, settings.tell_http_port, registry, tell.ready, tell.healthy
+        settings.http_host,
+        settings.tell_http_port,
+        registry,
+        tell.ready,
+        tell.healthy,
+        setting="tell_http_port",
     ) as endpoint:
         log.info("tell has started", receivers=sorted(sinks), broker=settings.broker, http=endpoint.url)
         for name, standing in outbox.standings().items():
