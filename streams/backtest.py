@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.admit import Zones
 from streams.events import Rejection
 from streams.files import read_values, total_bytes
 from streams.keyfile import KeyringError
+from streams.local_time import Zones
 from streams.mapping import CsvMapping
 from streams.pipeline import INBOUND, Pipeline
 from streams.sources import source_key, source_partition

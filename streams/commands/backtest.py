@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from streams.admit import Zones
 from streams.backtest import Alerted, Backtest, LogFile, Refused, Result
 from streams.commands.common import plain_errors
 from streams.files import FileError, total_bytes
+from streams.local_time import Zones
 from streams.mapping import CsvMapping, mapping_options
 from streams.settings import Settings, load_settings
 from streams.tokens import Keyring, looks_like_token
