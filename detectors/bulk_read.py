@@ -116,6 +116,9 @@ class BulkRead(Detector[State]):
     month: float = 31.0
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
+        who: Person = touch.who
+        if who.service:
+            return 0.0
         time = touch.time
         if time // MINUTE != state.minute:
             self._turn(state, time, normal)
@@ -142,9 +145,6 @@ class BulkRead(Detector[State]):
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
 
     def _look(self, state: State, touch: Touch, normal: Normal) -> float:
-        who: Person = touch.who
-        if who.service:
-            return 0.0
         worst = self._worst(state, touch, normal)
         if worst:
             measure, count, limit = worst
@@ -189,7 +189,7 @@ class BulkRead(Detector[State]):
         if measure >= 3 and touch is not None and near_month_end(touch.time, touch.tz):
             days = state.past[-1]
             if 2 * sum(map(bool, days)) > len(days):
-                limit = max(limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], 0.5)))
+                limit = max(limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile)))
         return limit
 
     def _worst(self, state: State, touch: Touch | None, normal: Normal) -> tuple[int, float, float] | None:

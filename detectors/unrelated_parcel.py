@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import log10
+from math import log10, sqrt
 from typing import ClassVar
 
 import msgspec
@@ -38,7 +38,8 @@ class State(msgspec.Struct, array_like=True):
         waiting: unexplained touches whose reason may still come, oldest first.
         days: unrelated parcels of the latest worked days, the present one last.
         begins: event time of the first of each of those days; 0 for none.
-        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each.
+        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each, without the
+            sums that share a day with the present window: a leak over days must not become its own baseline.
         samples: latest unrelated parcels.
         coworkers: hash of a person → parcels both have handled; where context is lacking, these are one's relations.
         idle: hours the longest untouched parcel of today had lain. idles: the same of finished days, oldest first.
@@ -58,6 +59,11 @@ class State(msgspec.Struct, array_like=True):
     own_idle: int = 0
     pioneer: bool = False
     pioneers: float = 0.0
+
+
+def _second(past: list[int]) -> int:
+    """The second highest, so that one odd day hides nothing; 0 without history."""
+    return sorted(past)[-2] if len(past) > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class UnrelatedParcel(Detector[State]):
 
     >>> from detectors.testing import snooping
     >>> snooping(UnrelatedParcel(), parcels=20)
-    'LOW after 9 of 20 parcels'
+    'LOW after 7 of 20 parcels'
 
     References: Chen, Malin et al., SNAD 2012; Fabbri and LeFevre, VLDB 2011.
     """
@@ -100,7 +106,7 @@ class UnrelatedParcel(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
-    floors: tuple[int, ...] = (6, 8, 11)
+    floors: tuple[int, ...] = (7, 9, 12)
     cold: tuple[int, ...] = (9, 14, 20)
     own_factor: float = 2.0
     own_days: int = 5
@@ -165,17 +171,19 @@ class UnrelatedParcel(Detector[State]):
     def _worst(self, state: State, normal: Normal) -> tuple[int, int, float] | None:
         """(window, count, limit) of the window that exceeds its limit the most, if one does."""
         group = normal.group(self.group_days)
+        single = group.quantile(MEASURES[0], self.quantile) if group else 0.0
         worst: tuple[int, int, float] | None = None
         for index, (days, measure) in enumerate(zip(WINDOWS, MEASURES, strict=True)):
             count = sum(state.days[-days:])
             if count < self.floors[index]:
                 continue
             limit = float(self.floors[index] if group else self.cold[index]) - 1
-            if len(state.past[index]) >= self.own_days:
+            if len(state.past[index]) >= self.own_days + days:
                 limit = max(limit, self.own_factor * state.usual[index])
             if group:
-                reached = group.quantile(measure, self.quantile) * (1 + self.group_days / group.days / 2)
-                limit = max(limit, self.group_factor * reached)
+                # A young log knows single days only; sums of days it has not seen yet spread with the root of their number.
+                reached = max(group.quantile(measure, self.quantile), sqrt(days) * single)
+                limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
             if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
                 worst = (index, count, limit)
         return worst
@@ -204,7 +212,7 @@ class UnrelatedParcel(Detector[State]):
         days = WINDOWS[index]
         group = normal.group(self.group_days) or normal.company
         peers = group.quantile(MEASURES[index], self.quantile)
-        usual, known = state.usual[index], len(state.past[index]) >= self.own_days
+        usual, known = state.usual[index], len(state.past[index]) >= self.own_days + days
         context = touch is None or touch.context
         span_en = "one day" if days == 1 else f"{days} working days"
         span_vi = "một ngày" if days == 1 else f"{days} ngày làm việc"
@@ -228,7 +236,7 @@ class UnrelatedParcel(Detector[State]):
             confidence=1 + known + (group.days >= self.group_days),
             evidence=float(total),
             window=days * 86_400,
-            since=min((begin for begin in state.begins[-days:] if begin), default=0),
+            since=self._since(state, days),
             measures={"unrelated": float(total), "records": float(total), "limit": round(limit, 1)},
             baseline={"own_high": float(usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
             parcels=tuple(state.samples[-total:]),
@@ -242,12 +250,25 @@ class UnrelatedParcel(Detector[State]):
             ),
         )
 
+    @staticmethod
+    def _since(state: State, days: int) -> int:
+        """Event time of the first touch of the first day in the window that had more than a slip or two."""
+        slip = max(2, state.usual[0])
+        recent = list(zip(state.begins[-days:], state.days[-days:], strict=True))
+        busy = [begin for begin, count in recent if begin and count > slip]
+        return busy[0] if busy else min((begin for begin, _ in recent if begin), default=0)
+
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
         sums = [sum(state.days[-days:]) for days in WINDOWS]
         state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
-        state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
+        state.usual = [_second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
         state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
-        lessons = [(measure, log_bin(total)) for measure, total in zip(MEASURES, sums, strict=True)]
+        finished = len(state.past[0])
+        lessons = [
+            (measure, log_bin(total))
+            for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
+            if finished >= days
+        ]
         lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer))]
         state.idles = [*state.idles, state.idle][-MEMORY:]
         state.own_idle = sorted(state.idles)[len(state.idles) // 2]
