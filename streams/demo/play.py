@@ -125,7 +125,7 @@ class _Play:
 
     async def _send(
         self,
-        timeline: Iterator[tuple[int, str, bytes]],
+        records: Iterator[tuple[int, str, bytes]],
         senders: dict[str, Sender],
         end: int,
         speed: float | None,
