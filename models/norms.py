@@ -59,7 +59,7 @@ class GroupNorm:
         reached = sum(count for n, count in histogram.items() if n >= number) / WEIGHT
         # Beyond all that was seen the tail is taken to fall as a power law with exponent 2: quartered each doubling.
         beyond = max(0, number - top - 1)
-        return min(1.0, (reached + 0.5) / (total + 1) * 2.0 ** (-beyond / 2))
+        return min(1.0, (reached + 0.5) / (total + 1) * float(2.0 ** (-beyond / 2)))
 
 
 def _quantile(histogram: Histogram, q: float) -> float:

@@ -39,7 +39,7 @@ from streams.validate import (
     MOST_RECORDS,
     OLD,
     Clock,
-    Refusal,
+    RefusalError,
     count_records,
     decode,
     decode_batch,
@@ -80,7 +80,6 @@ class AdmitStage(Stage):
         directory: the broadcast staff directory.
         keys: seals what is rejected.
         zones: carriers' local time.
-        seal_time: the time a rejection is stamped with.
     """
 
     def __init__(
@@ -92,7 +91,6 @@ class AdmitStage(Stage):
         directory: Directory,
         keys: Keyring,
         zones: Zones,
-        seal_time: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__(partition)
         self.topic = topic
@@ -100,7 +98,6 @@ class AdmitStage(Stage):
         self._directory = directory
         self._keys = keys
         self._zones = zones
-        self._seal_time = seal_time
         self._key = f"{RESERVED}progress/{topic}".encode()
         raw = store.get(self._key)
         self.progress = msgspec.msgpack.decode(raw, type=Progress) if raw else Progress()
@@ -142,12 +139,14 @@ class AdmitStage(Stage):
                     admitted += 1
                 else:
                     duplicate += 1
-            except Refusal as refusal:
+            except RefusalError as refusal:
                 rejected += 1
                 self._reject(record, refusal)
             except UnicodeEncodeError:
                 rejected += 1
-                self._reject(record, Refusal("not_json", "text with half a surrogate pair is not Unicode"))
+                self._reject(
+                    record, RefusalError("not_json", "text with half a surrogate pair is not Unicode")
+                )
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
         if corrected:
             self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
@@ -173,10 +172,12 @@ class AdmitStage(Stage):
     def _access(self, event: AccessEvent, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
         # Called for every event: what is common is done in place, what is rare by a call.
         carrier = event.carrier
-        person = self._directory.people.get((carrier, event.actor)) or self._directory.person(carrier, event.actor)
+        person = self._directory.people.get((carrier, event.actor)) or self._directory.person(
+            carrier, event.actor
+        )
         action = ACTION_CODES.get(event.action)
         if action is None:
-            raise Refusal("unknown_action", "the action is none of the known", "$.action", carrier)
+            raise RefusalError("unknown_action", "the action is none of the known", "$.action", carrier)
         arrived, off = record.timestamp, record.offset
         time, tz = self._clock.read(event.time)
         if not -OLD <= time - arrived <= AHEAD:
@@ -229,7 +230,7 @@ class AdmitStage(Stage):
         parcel = self._parcel(carrier, event.parcel)
         kind = _KIND_CODES.get(event.kind)
         if kind is None:
-            raise Refusal("unknown_kind", "the kind is none of the known", "$.kind", carrier)
+            raise RefusalError("unknown_kind", "the kind is none of the known", "$.kind", carrier)
         arrived = record.timestamp
         time = event_time(self._clock.read(event.time)[0], arrived, corrected)
         if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
@@ -237,12 +238,25 @@ class AdmitStage(Stage):
         staff = [self._directory.person(carrier, actor) for actor in event.staff]
         st = self._order_time(time, arrived)
         row = Context(
-            st, self.source, record.offset, 0, time, kind, carrier, parcel, event.site, event.route, staff, event.ticket
+            st,
+            self.source,
+            record.offset,
+            0,
+            time,
+            kind,
+            carrier,
+            parcel,
+            event.site,
+            event.route,
+            staff,
+            event.ticket,
         )
         parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True
 
-    def _staff(self, event: StaffRecord | None, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
+    def _staff(
+        self, event: StaffRecord | None, record: Record, parts: Parts, corrected: Counter[str]
+    ) -> bool:
         """Validate only: every worker, this one too, reads the directory whole by itself."""
         if event is not None:
             self._directory.cipher(event.carrier)
@@ -278,7 +292,7 @@ class AdmitStage(Stage):
         progress.ahead = 0
         return progress.st
 
-    def _reject(self, record: Record, refusal: Refusal) -> None:
+    def _reject(self, record: Record, refusal: RefusalError) -> None:
         raw = record.value or b""
         self.counts[f"rejected/{refusal.reason}"] += 1
         rejection = Rejection(
@@ -290,7 +304,7 @@ class AdmitStage(Stage):
             topic=self.topic,
             partition=self.partition,
             offset=record.offset,
-            rejected_at=self._seal_time().isoformat(),
+            rejected_at=datetime.now(UTC).isoformat(),
             size=len(raw),
             sealed=base64.b64encode(self._keys.seal(raw)).decode(),
         )
@@ -299,7 +313,9 @@ class AdmitStage(Stage):
 
     def snapshot(self) -> Snapshot:
         self.progress.counts = dict(sorted(self.counts.items()))
-        return Snapshot(self._ids.take_grown(), (self._key, msgspec.msgpack.encode(self.progress)), self.progress.next)
+        return Snapshot(
+            self._ids.take_grown(), (self._key, msgspec.msgpack.encode(self.progress)), self.progress.next
+        )
 
     def written(self, snapshot: Snapshot) -> None:
         """Nothing is cached that the store should give back."""

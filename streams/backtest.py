@@ -21,7 +21,7 @@ from streams.pipeline import INBOUND, Pipeline
 from streams.sources import source_key, source_partition
 from streams.tokens import Keyring
 from streams.topics import STAFF_DIRECTORY
-from streams.validate import Refusal
+from streams.validate import RefusalError
 
 #: Records of one file that go in before it is the other file's turn.
 CHUNK = 4_000
@@ -211,7 +211,7 @@ class Backtest:
             key = source_key(topic, value)
             partition = source_partition(key, self._partitions)
             if topic == STAFF_DIRECTORY:
-                with suppress(Refusal):  # admit, which reads the same record, counts and rejects it
+                with suppress(RefusalError):  # admit, which reads the same record, counts and rejects it
                     pipeline.directory.load(key, value)
             numbers[partition, pipeline.ends[topic, partition]] = number
             pipeline.append((topic, partition), key, value)

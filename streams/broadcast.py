@@ -14,7 +14,7 @@ from streams.directory import Directory
 from streams.settings import Settings
 from streams.tokens import Keyring
 from streams.topics import STAFF_DIRECTORY
-from streams.validate import Refusal
+from streams.validate import RefusalError
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class DirectoryReader:
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 for record in batch:
                     # The admit stage of that partition reads it too, and rejects it by name.
-                    with suppress(Refusal):
+                    with suppress(RefusalError):
                         self.table.load(record.key, record.value)
             if not self.loaded.is_set():
                 positions = [await consumer.position(tp) for tp in tps]

@@ -52,7 +52,10 @@ class DetectStage(KeyedStage[Actor]):
         codec = ActorCodec(detectors)
         sources = (source_id(kind, p) for kind in (RELATE_SOURCE, DETECT_SOURCE) for p in range(partitions))
         super().__init__(
-            partition, store, sources, StateCache(store, codec.decode, codec.encode, codec.initial, keep=50_000)
+            partition,
+            store,
+            sources,
+            StateCache(store, codec.decode, codec.encode, codec.initial, keep=50_000),
         )
         self._partitions = partitions
         self._source = source_id(DETECT_SOURCE, partition)
@@ -156,7 +159,10 @@ class DetectStage(KeyedStage[Actor]):
         self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
 
     def _wakes(self, states: list[Any]) -> bool:
-        return any(wake(states[index]) for index, wake in self._wakes_by_index)
+        for index, wake in self._wakes_by_index:  # noqa: SIM110  # a generator costs more than what it asks
+            if wake(states[index]):
+                return True
+        return False
 
     def _set_timer(self, token: str, actor: Actor, now: int) -> int:
         """Order time at which the person needs attention next, noted when it has changed.

@@ -7,7 +7,7 @@ from collections import Counter
 from detectors.base import Person
 from streams.events import StaffRecord
 from streams.tokens import CarrierCipher, Keyring
-from streams.validate import Refusal, decode
+from streams.validate import RefusalError, decode
 
 
 class Directory:
@@ -34,12 +34,12 @@ class Directory:
         """The carrier's cipher.
 
         Raises:
-            Refusal: unknown_carrier, when there is no key.
+            RefusalError: unknown_carrier, when there is no key.
         """
         cipher = self._ciphers.get(carrier)
         if cipher is None:
             if carrier not in self._keys:
-                raise Refusal("unknown_carrier", "no key for this carrier code", "$.carrier")
+                raise RefusalError("unknown_carrier", "no key for this carrier code", "$.carrier")
             cipher = self._ciphers[carrier] = self._keys.cipher(carrier)
         return cipher
 
@@ -47,7 +47,7 @@ class Directory:
         """Take in one record of the staff-directory topic; a null value removes the person its key names.
 
         Raises:
-            Refusal: when it cannot be read; the table is left as it was.
+            RefusalError: when it cannot be read; the table is left as it was.
         """
         if value is None:
             carrier, _, actor = (key or b"").decode(errors="replace").partition("/")
@@ -64,7 +64,7 @@ class Directory:
         """The person as known now; `status` is empty when the directory does not know him.
 
         Raises:
-            Refusal: unknown_carrier.
+            RefusalError: unknown_carrier.
         """
         person = self.people.get((carrier, actor))
         return person if person is not None else self._make((carrier, actor))

@@ -1,6 +1,7 @@
 """A lane runs one partition of one stage on Faust: feeds it, sends what it gives, and checkpoints it.
 
-The checkpoint is the second law: what a snapshot rests on is acknowledged before its states are written, the states before
+The checkpoint is the second law: what a snapshot rests on is acknowledged before its states are written, the states
+    before
 the progress, the progress before the source offset is offered for commit. A crash between any two steps repeats work
 whose traces the next run recognises.
 """
@@ -29,7 +30,9 @@ REWIND_GRACE = 2.0
 
 
 class LeaseError(Exception):
-    """The process was away (paused, starved) longer than the broker waits for it: its partitions may be another's now."""
+    """The process was away (paused, starved) longer than the broker waits for it: its partitions may be another's
+    now.
+    """
 
 
 class Lease:
@@ -53,8 +56,8 @@ class Lease:
         away = time.monotonic() - self._seen
         if away > self._seconds:
             raise LeaseError(
-                f"the process was away for {away:.1f} s, longer than its lease of {self._seconds:.1f} s; it stops without "
-                "writing, and its successor goes on from the last checkpoint"
+                f"the process was away for {away:.1f} s, longer than its lease of "
+                f"{self._seconds:.1f} s; it stops without writing, and its successor goes on from the last checkpoint"
             )
 
 
@@ -99,9 +102,7 @@ class Lane:
         self._unacknowledged: list[Any] = []
         self._changed = False
         self._rewound: tuple[int, float] = (-1, 0.0)
-        self._told = (
-            {} if not isinstance(stage, AdmitStage) else dict.fromkeys(stage.counts, 0)
-        )
+        self._told = {} if not isinstance(stage, AdmitStage) else dict.fromkeys(stage.counts, 0)
         self._duplicates = 0
 
     @property
@@ -214,7 +215,9 @@ class Lane:
         elif isinstance(stage, AdmitStage):
             self._stage_metrics.event_time.set(stage.progress.st / 1000)
             told, self._told = self._told, dict(stage.counts)
-            grown = {name: n - told.get(name, 0) for name, n in stage.counts.items() if n != told.get(name, 0)}
+            grown = {
+                name: n - told.get(name, 0) for name, n in stage.counts.items() if n != told.get(name, 0)
+            }
             corrected = {n.partition("/")[2]: v for n, v in grown.items() if n.startswith("corrected/")}
             self._metrics.source[self.tp.topic].count(
                 received=grown.get("received", 0),
@@ -224,5 +227,3 @@ class Lane:
                 unknown_fields=corrected.pop("unknown_fields", 0),
                 corrected=corrected,
             )
-
-

@@ -1,10 +1,12 @@
 """One order for many upstreams: rows leave in order of event time, whatever order their blocks arrived in.
 
-Every upstream partition says with each block how far in order time it has come (its clock). A row is released once every
-upstream that is not idle has passed it, so what a stage applies, and in which order, is a function of the log alone: not
+Every upstream partition says with each block how far in order time it has come (its clock). A row is released once
+every
+upstream that is not idle has passed it, so what a stage applies, and in which order, is a function of the log alone:
+    not
 of batching, of which upstream was faster, or of a crash in between. This is the frontier of the dataflow systems
-(Akidau et al., The Dataflow Model, VLDB 2015), kept exact across restarts by remembering, for each block that still holds
-unreleased rows, the little that was decided when it was first read.
+(Akidau et al., The Dataflow Model, VLDB 2015), kept exact across restarts by remembering, for each block that still
+holds unreleased rows, the little that was decided when it was first read.
 """
 
 from __future__ import annotations

@@ -16,8 +16,16 @@ from streams.relate import RelateStage
 from streams.sources import source_key, source_partition
 from streams.stage import Out, Snapshot, Stage
 from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_CONTEXT, PARCEL_LOG, REJECTED, STAFF_DIRECTORY
-from streams.validate import Refusal
+from streams.topics import (
+    ACCESS_EVENTS,
+    ACTOR_LOG,
+    ALERTS,
+    PARCEL_CONTEXT,
+    PARCEL_LOG,
+    REJECTED,
+    STAFF_DIRECTORY,
+)
+from streams.validate import RefusalError
 
 INBOUND = (STAFF_DIRECTORY, PARCEL_CONTEXT, ACCESS_EVENTS)
 
@@ -113,7 +121,7 @@ class Pipeline:
     def _load_directory(self, key: bytes | None, value: bytes | None) -> None:
         try:
             self.directory.load(key, value)
-        except Refusal:
+        except RefusalError:
             return  # counted and rejected by the admit stage, which reads the same record
 
     def append(

@@ -1,4 +1,6 @@
-"""relate knows parcels: it labels every touch with its explanation, or none, and sends it on to the person's partition."""
+"""relate knows parcels: it labels every touch with its explanation, or none, and sends it on to the person's
+partition.
+"""
 
 from __future__ import annotations
 

@@ -129,7 +129,9 @@ def load_settings(**overrides: object) -> Settings:
     """
     path = os.environ.get("PARCELWATCH_CONFIG")
     if path and not Path(path).is_file():
-        raise SettingsError(f"PARCELWATCH_CONFIG names {path}, which is no file; correct the path or unset it")
+        raise SettingsError(
+            f"PARCELWATCH_CONFIG names {path}, which is no file; correct the path or unset it"
+        )
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as exc:

@@ -1,8 +1,9 @@
 """What every stage is made of: a partition's worth of state and progress, fed with records, giving sends and snapshots.
 
-A stage never awaits and never touches Kafka or a clock: the worker feeds it from Faust, `backtest` from files, tests from
-lists. Exactly-once rests on three marks that travel with the state (design: law 2): the merge's progress, the upstreams'
-progress inside it, and on each key's state the position of the last row applied to it.
+A stage never awaits and never touches Kafka or a clock: the worker feeds it from Faust, `backtest` from files, tests
+    from
+lists. Exactly-once rests on three marks that travel with the state (design: law 2): the merge's progress, the
+upstreams' progress inside it, and on each key's state the position of the last row applied to it.
 """
 
 from __future__ import annotations

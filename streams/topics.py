@@ -41,19 +41,28 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     n = settings.partitions
     delete = {"cleanup.policy": "delete"}
     week = {**delete, "retention.ms": str(7 * DAY_MS)}
-    # The broker's clock stamps what carriers send: a sender's wrong clock can then neither hold the stream up nor expire data.
+    # The broker's clock stamps what carriers send: a sender's wrong clock can then neither hold the stream up nor
+    # expire data.
     inbound = {**week, "message.timestamp.type": "LogAppendTime", "max.message.bytes": str(LARGEST_VALUE)}
     block = {**week, "max.message.bytes": str(LARGEST_VALUE)}
     compact = {"cleanup.policy": "compact", "max.message.bytes": str(LARGEST_VALUE)}
     return (
-        TopicSpec(ACCESS_EVENTS, n, "who read which shipment record, as the carrier's systems log it", inbound),
+        TopicSpec(
+            ACCESS_EVENTS, n, "who read which shipment record, as the carrier's systems log it", inbound
+        ),
         TopicSpec(PARCEL_CONTEXT, n, "what happens to parcels: assignments, scans, tickets, calls", inbound),
         TopicSpec(STAFF_DIRECTORY, n, "the staff: role, team, site, shifts, status", compact),
-        TopicSpec(REJECTED, n, "what could not be admitted, sealed, with reason and remedy",
-                  {**delete, "retention.ms": str(30 * DAY_MS), "max.message.bytes": str(2 * LARGEST_VALUE)}),
+        TopicSpec(
+            REJECTED,
+            n,
+            "what could not be admitted, sealed, with reason and remedy",
+            {**delete, "retention.ms": str(30 * DAY_MS), "max.message.bytes": str(2 * LARGEST_VALUE)},
+        ),
         TopicSpec(PARCEL_LOG, n, "admitted records in blocks, keyed by parcel", block),
         TopicSpec(ACTOR_LOG, n, "labelled touches in blocks, keyed by staff member", block),
-        TopicSpec(ALERTS, n, "alerts, OCSF Detection Finding 2004", {**delete, "retention.ms": str(365 * DAY_MS)}),
+        TopicSpec(
+            ALERTS, n, "alerts, OCSF Detection Finding 2004", {**delete, "retention.ms": str(365 * DAY_MS)}
+        ),
         *(
             TopicSpec(f"{settings.app_id}-{table}-changelog", n, f"state of the {table} stage", compact)
             for table in ("admit", "relate", "detect")

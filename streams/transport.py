@@ -1,8 +1,11 @@
 """A Faust transport that hands out a whole fetched partition batch as one message, and commits what stages say.
 
-Faust spends nearly all of a worker's time on per-message plumbing; a batch a message removes it. The price is that Faust's
-own ledger of acknowledgements, built for single messages, cannot be used: it would commit past unapplied batches. So the
-stages keep the ledger (an offset is committed when their checkpoint has covered it), and they, not Faust, decide whether a
+Faust spends nearly all of a worker's time on per-message plumbing; a batch a message removes it. The price is that
+Faust's
+own ledger of acknowledgements, built for single messages, cannot be used: it would commit past unapplied batches. So
+    the
+stages keep the ledger (an offset is committed when their checkpoint has covered it), and they, not Faust, decide
+whether a
 batch follows on what they had: they rewind when it does not.
 """
 
@@ -50,7 +53,7 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's signature
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -81,7 +84,7 @@ class BatchConsumer(driver.Consumer):
             0, 0, tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  # as above
         if active_partitions:
             held = self.held(active_partitions)
             if held:

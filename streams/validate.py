@@ -37,7 +37,14 @@ REMEDIES = {
 REASONS = tuple(REMEDIES)
 
 #: What is mended on the way in, and counted. docs/events.md says what each does.
-CORRECTIONS = ("unknown_fields", "time_ahead", "time_old", "parcels_truncated", "records_capped", "actor_unknown")
+CORRECTIONS = (
+    "unknown_fields",
+    "time_ahead",
+    "time_old",
+    "parcels_truncated",
+    "records_capped",
+    "actor_unknown",
+)
 
 LARGEST_RECORD = 1 << 20
 MOST_PARCELS = 5_000
@@ -48,7 +55,7 @@ AHEAD = 5 * MINUTE
 OLD = 400 * DAY
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A record that cannot be admitted.
 
     Attributes:
@@ -74,10 +81,14 @@ class Refusal(Exception):
 T = TypeVar("T", AccessEvent, ContextEvent, StaffRecord)
 
 _strict: dict[Any, Any] = {
-    kind: msgspec.json.Decoder(msgspec.defstruct(f"Strict{kind.__name__}", [], bases=(kind,), forbid_unknown_fields=True))
+    kind: msgspec.json.Decoder(
+        msgspec.defstruct(f"Strict{kind.__name__}", [], bases=(kind,), forbid_unknown_fields=True)
+    )
     for kind in (AccessEvent, ContextEvent, StaffRecord)
 }
-_lenient: dict[Any, Any] = {kind: msgspec.json.Decoder(kind) for kind in (AccessEvent, ContextEvent, StaffRecord)}
+_lenient: dict[Any, Any] = {
+    kind: msgspec.json.Decoder(kind) for kind in (AccessEvent, ContextEvent, StaffRecord)
+}
 _datetime = msgspec.json.Decoder(datetime)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT = re.compile(r" - at `(\$[^`]*)`")
@@ -106,12 +117,12 @@ def decode(kind: type[T], raw: bytes | None, corrected: Counter[str]) -> T:
         corrected: where an unknown field is counted; such fields are left out.
 
     Raises:
-        Refusal: naming the fault.
+        RefusalError: naming the fault.
     """
     if raw is None:
-        raise Refusal("null_value", "the value is null")
+        raise RefusalError("null_value", "the value is null")
     if len(raw) > LARGEST_RECORD:
-        raise Refusal("too_large", f"the value has {len(raw)} bytes")
+        raise RefusalError("too_large", f"the value has {len(raw)} bytes")
     try:
         return _strict[kind].decode(raw)  # type: ignore[no-any-return]  # decoders by kind
     except msgspec.ValidationError as exc:
@@ -128,25 +139,27 @@ def decode(kind: type[T], raw: bytes | None, corrected: Counter[str]) -> T:
     return record
 
 
-def _refusal(exc: Exception) -> Refusal:
+def _refusal(exc: Exception) -> RefusalError:
     text = str(exc)
     at = _AT.search(text)
     where = at[1] if at else "$"
     if isinstance(exc, RecursionError):
-        return Refusal("too_deep", "nested too deep to read", "$")
+        return RefusalError("too_deep", "nested too deep to read", "$")
     if not isinstance(exc, msgspec.ValidationError):
         byte = _BYTE.search(text)
-        return Refusal("not_json", "malformed JSON or UTF-8" + (f" at byte {byte[1]}" if byte else ""))
+        return RefusalError("not_json", "malformed JSON or UTF-8" + (f" at byte {byte[1]}" if byte else ""))
     if "missing required field" in text:
         field = text.split("`")[1]
-        return Refusal("missing_field", f"the field {field} is missing", f"{where}.{field}".replace("$.$", "$"))
+        return RefusalError(
+            "missing_field", f"the field {field} is missing", f"{where}.{field}".replace("$.$", "$")
+        )
     if "length >=" in text:
-        return Refusal("empty", "the identifier is empty", where)
+        return RefusalError("empty", "the identifier is empty", where)
     if "length <=" in text:
-        return Refusal("too_long", "the value is too long", where)
+        return RefusalError("too_long", "the value is too long", where)
     expected = re.match(r"Expected `([^`]+)`, got `([^`]+)`", text)
     detail = f"expected {expected[1]}, got {expected[2]}" if expected else "the value does not fit the field"
-    return Refusal("wrong_type", detail, where)
+    return RefusalError("wrong_type", detail, where)
 
 
 _SECONDS = {f"{n:02}": n * 1000 for n in range(60)}
@@ -156,7 +169,9 @@ _ZONE_AT = {29: 23, 24: 23, 32: 26, 27: 26, 25: 19, 20: 19}
 
 
 class Clock:
-    """Reads RFC 3339 times. Nearly all share their minute and offset with one read before: those cost three look-ups."""
+    """Reads RFC 3339 times. Nearly all share their minute and offset with one read before: those cost three
+    look-ups.
+    """
 
     MOST = 50_000
 
@@ -167,7 +182,7 @@ class Clock:
         """Milliseconds since the epoch, and the offset in minutes east of UTC.
 
         Raises:
-            Refusal: invalid_time, time_without_offset.
+            RefusalError: invalid_time, time_without_offset.
         """
         zone_at = _ZONE_AT.get(len(text))
         if zone_at is not None:
@@ -177,7 +192,11 @@ class Clock:
                 if zone_at == 19:
                     return minute[0] + second, minute[1]
                 fraction = _THOUSANDTHS.get(text[20:23])
-                if fraction is not None and text[19] == "." and (zone_at == 23 or text[23:26] in _THOUSANDTHS):
+                if (
+                    fraction is not None
+                    and text[19] == "."
+                    and (zone_at == 23 or text[23:26] in _THOUSANDTHS)
+                ):
                     return minute[0] + second + fraction, minute[1]
         return self._read(text, zone_at)
 
@@ -185,10 +204,10 @@ class Clock:
         try:
             time = _datetime.decode(f'"{text}"')
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError):
-            raise Refusal("invalid_time", "the time cannot be read", "$.time") from None
+            raise RefusalError("invalid_time", "the time cannot be read", "$.time") from None
         offset = time.utcoffset()
         if offset is None:
-            raise Refusal("time_without_offset", "the time has no offset", "$.time")
+            raise RefusalError("time_without_offset", "the time has no offset", "$.time")
         minutes = (offset.days * 86_400 + offset.seconds) // 60
         since = time - EPOCH
         ms = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
@@ -208,14 +227,14 @@ def event_time(time: int, arrived: int, corrected: Counter[str]) -> int:
         corrected: where a mended or very old time is counted.
 
     Raises:
-        Refusal: before 1970, or more than a day ahead.
+        RefusalError: before 1970, or more than a day ahead.
     """
     if time < 0:
-        raise Refusal("invalid_time", "the time lies before 1970", "$.time")
+        raise RefusalError("invalid_time", "the time lies before 1970", "$.time")
     ahead = time - arrived
     if ahead > AHEAD:
         if ahead > DAY:
-            raise Refusal("time_in_future", "the time is more than a day ahead of the arrival", "$.time")
+            raise RefusalError("time_in_future", "the time is more than a day ahead of the arrival", "$.time")
         corrected["time_ahead"] += 1
         return arrived
     if ahead < -OLD:
@@ -227,13 +246,13 @@ def count_records(event: AccessEvent, corrected: Counter[str]) -> int:
     """Shipment records the access returned.
 
     Raises:
-        Refusal: when negative.
+        RefusalError: when negative.
     """
     records = event.records
     if records is None:
         return len(event.parcels)
     if records < 0:
-        raise Refusal("invalid_records", "the number of records is negative", "$.records")
+        raise RefusalError("invalid_records", "the number of records is negative", "$.records")
     if records > MOST_RECORDS:
         corrected["records_capped"] += 1
         return MOST_RECORDS

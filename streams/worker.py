@@ -132,7 +132,8 @@ class Worker:
 
     async def _attend(self, tp: TP, consumer: BatchConsumer) -> None:
         if tp not in self._lanes:
-            # Faust starts fetching before partitions are in place, and drops what it fetched: begin where the stage stands.
+            # Faust starts fetching before partitions are in place, and drops what it fetched: begin where the stage
+            # stands.
             await consumer.rewind(tp, self._lane(tp).stage.need)
         lane = self._lanes[tp]
         now = time.monotonic()
@@ -143,7 +144,11 @@ class Worker:
                 await lane.rest()
         elif quiet >= STILL:
             await lane.reread()
-        if lane.dirty and not lane.checkpointing and now - lane.last_checkpoint >= self._settings.checkpoint_interval:
+        if (
+            lane.dirty
+            and not lane.checkpointing
+            and now - lane.last_checkpoint >= self._settings.checkpoint_interval
+        ):
             self._spawn(lane)
 
     def _spawn(self, lane: Lane) -> None:
@@ -167,7 +172,9 @@ class Worker:
                     if not state.idle:
                         clocks[source] = max(state.clock, clocks.get(source, -1))
         stages = {tp: self._lanes[tp].stage for tp in tps if tp in self._lanes}
-        admits = {tp: s for tp, s in stages.items() if isinstance(s, AdmitStage) and tp.topic != STAFF_DIRECTORY}
+        admits = {
+            tp: s for tp, s in stages.items() if isinstance(s, AdmitStage) and tp.topic != STAFF_DIRECTORY
+        }
         for stage in admits.values():
             if stage.source in clocks:
                 clocks[stage.source] = max(clocks[stage.source], stage.progress.st)
@@ -270,4 +277,3 @@ async def run_worker(settings: Settings, keys: Keyring) -> None:
         log.info("worker started", broker=settings.broker, metrics=endpoint.url)
         await stop.wait()
         log.info("worker stopping")
-
