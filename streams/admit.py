@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
@@ -22,16 +20,16 @@ from streams.events import (
     Block,
     Context,
     ContextEvent,
-    Rejection,
     StaffRecord,
     encode_block,
     source_id,
 )
 from streams.local_time import Zones
 from streams.recent import RecentIds
+from streams.refuse import rejection
 from streams.stage import RESERVED, Out, Record, Snapshot, Stage, Store, people_index
 from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, REJECTED, STAFF_DIRECTORY
+from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.validate import (
     AHEAD,
     DAY,
@@ -293,23 +291,8 @@ class AdmitStage(Stage):
         return progress.st
 
     def _reject(self, record: Record, refusal: RefusalError) -> None:
-        raw = record.value or b""
         self.counts[f"rejected/{refusal.reason}"] += 1
-        rejection = Rejection(
-            reason=refusal.reason,
-            where=refusal.where,
-            detail=refusal.detail,
-            remedy=refusal.remedy,
-            carrier=refusal.carrier,
-            topic=self.topic,
-            partition=self.partition,
-            offset=record.offset,
-            rejected_at=datetime.now(UTC).isoformat(),
-            size=len(raw),
-            sealed=base64.b64encode(self._keys.seal(raw)).decode(),
-        )
-        key = f"{self.topic}/{self.partition}/{record.offset}".encode()
-        self.out.append(Out(REJECTED, None, key, rejection.encode()))
+        self.out.append(rejection(self.topic, self.partition, record, refusal, self._keys))
 
     def snapshot(self) -> Snapshot:
         self.progress.counts = dict(sorted(self.counts.items()))
