@@ -25,6 +25,7 @@ from streams.events import (
     source_id,
 )
 from streams.local_time import Zones
+from streams.progress import Progress
 from streams.recent import RecentIds
 from streams.refuse import rejection
 from streams.stage import RESERVED, Out, Record, Snapshot, Stage, Store, people_index
@@ -32,7 +33,6 @@ from streams.tokens import Keyring
 from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.validate import (
     AHEAD,
-    DAY,
     MOST_PARCELS,
     MOST_RECORDS,
     OLD,
@@ -50,22 +50,6 @@ _SOURCES = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}
 
 #: Per destination: its block, the block's people, their indexes by identity, and how a touch is appended.
 Parts = Sequence[tuple[Block, list[Person], dict[int, int], Callable[[Touch], None]]]
-
-
-class Progress(msgspec.Struct, array_like=True):
-    """Where a source partition stands, and every record accounted for: exactly once, since it is state.
-
-    Attributes:
-        next: offset admitted next.
-        st: running maximum of event time, ms.
-        ahead: event time of the last record, when it jumped ahead of `st` by more than a day, else 0.
-        counts: received, admitted, duplicate, rejected/REASON, corrected/CORRECTION.
-    """
-
-    next: int = 0
-    st: int = 0
-    ahead: int = 0
-    counts: dict[str, int] = {}
 
 
 class AdmitStage(Stage):
@@ -198,7 +182,7 @@ class AdmitStage(Stage):
         if event.outcome and event.outcome != "success":
             # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
             parcels, records = (), 0
-        st = self._order_time(time, arrived)
+        st = self.progress.advance(time, arrived)
         holiday = False
         if self._zones:
             tz = self._zones.offset(carrier, tz, time)
@@ -234,7 +218,7 @@ class AdmitStage(Stage):
         if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
             return False
         staff = [self._directory.person(carrier, actor) for actor in event.staff]
-        st = self._order_time(time, arrived)
+        st = self.progress.advance(time, arrived)
         row = Context(
             st,
             self.source,
@@ -273,22 +257,6 @@ class AdmitStage(Stage):
                 self._parcels.clear()
             self._parcels[carrier, clear] = token
         return token
-
-    def _order_time(self, time: int, arrived: int) -> int:
-        """The running maximum of event time, never ahead of arrival.
-
-        One wrong clock must not hold the merge up for all: a jump of more than a day counts only when the next record
-        stands there too.
-        """
-        progress = self.progress
-        time = min(time, arrived)
-        if time > progress.st:
-            if progress.st and time - progress.st > DAY and abs(time - progress.ahead) > DAY:
-                progress.ahead = time
-                return progress.st
-            progress.st = time
-        progress.ahead = 0
-        return progress.st
 
     def _reject(self, record: Record, refusal: RefusalError) -> None:
         self.counts[f"rejected/{refusal.reason}"] += 1
