@@ -1,4 +1,4 @@
-"""The four laws, held against generated carriers' logs: no broker, the stages themselves over logs in memory."""
+"""The laws, held against generated carriers' logs: no broker, the stages themselves over logs in memory."""
 
 from __future__ import annotations
 
