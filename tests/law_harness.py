@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 
 from detectors import DETECTORS
 from detectors.base import Detector
+from streams.actors import ActorCodec
 from streams.events import CONTEXT_KINDS, Block, decode_block
 from streams.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
 from streams.sources import source_key, source_partition
 from streams.stage import KeyedStage, Out
 from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.validate import RefusalError
 from tests.witness import Patient, Witness
 
@@ -197,6 +199,7 @@ class Run:
 
     def __init__(self, sent: Iterable[Sent], partitions: int = 2) -> None:
         self._now = 0
+        self._given: dict[Where, list[MemoryRecord]] = {}
         self.partitions = partitions
         self.pipeline = Pipeline(
             RING, partitions=partitions, arrived=lambda: self._now, detectors=WATCHFUL, keep_logs=True
@@ -237,14 +240,18 @@ class Run:
         table = {PARCEL_LOG: "relate", ACTOR_LOG: "detect"}.get(where[0], "admit")
         return self.pipeline.stores[table, where[1]]
 
+    def log(self, where: Where) -> list[MemoryRecord]:
+        """What the stage at this place reads."""
+        return self._given.get(where) or self.logs[where]
+
     def behind(self, where: Where) -> int:
         """Records the stage at this place has not taken."""
-        return len(self.logs[where]) - self.pipeline.stages[where].need
+        return len(self.log(where)) - self.pipeline.stages[where].need
 
     def take(self, where: Where, size: int) -> None:
         """Let one stage take at most `size` records."""
         stage = self.pipeline.stages[where]
-        stage.take(self.logs[where][stage.need : stage.need + size])
+        stage.take(self.log(where)[stage.need : stage.need + size])
         self.pipeline.route(stage)
 
     def rest(self, where: Where) -> None:
@@ -285,6 +292,47 @@ class Run:
                 silent.discard(where)
                 self.rest(where)
 
+    @classmethod
+    def live(cls, sent: list[Sent], partitions: int, rng: random.Random, crashes: int = 0) -> Run:
+        """Run while records arrive: partitions fall idle and resume late, as it happens with real senders."""
+        run = cls((), partitions)
+        left = list(sent)
+        inbound = [where for where in run.pipeline.stages if where[0] in INBOUND]
+        while left:
+            pick = rng.random()
+            if pick < 0.3:
+                for _ in range(rng.choice((1, 1, 5))):
+                    if left:
+                        run.send(left.pop(0))
+            elif pick < 0.5:
+                where = rng.choice(inbound)
+                if run.behind(where):
+                    run.take(where, 3)
+                else:
+                    run.rest(where)
+            elif pick < 0.55:
+                run._checkpoint(rng.choice(list(run.pipeline.stages)))
+            elif pick < 0.6 and crashes:
+                crashes -= 1
+                run._restart(rng.choice(list(run.pipeline.stages)), rng, set())
+            elif ready := [where for where in run.pipeline.stages if run.behind(where)]:
+                run.take(rng.choice(ready), rng.choice((1, 2, 7, 5_000)))
+        return run.finish(rng=rng, crashes=crashes)
+
+    def replay(self, where: Where, size: int, rng: random.Random | None = None, crashes: int = 0) -> Run:
+        """Run one stage alone over the log another run left, from its beginning."""
+        again = Run((), self.partitions)
+        again._given[where] = self.log(where)
+        while again.behind(where) or crashes:
+            if rng and rng.random() < 0.2:
+                again._checkpoint(where)
+            elif rng and crashes and (rng.random() < 0.2 or not again.behind(where)):
+                crashes -= 1
+                again._restart(where, rng, set())
+            else:
+                again.take(where, rng.choice((1, 2, 7, size)) if rng else size)
+        return again
+
     def _checkpoint(self, where: Where) -> None:
         stage = self.pipeline.stages[where]
         snapshot = stage.snapshot()
@@ -297,7 +345,7 @@ class Run:
         stage, store = self.pipeline.stages[where], self.store(where)
         step = rng.choice(("taking", "sending", "states", "progress", "commit"))
         if step == "taking":
-            stage.take(self.logs[where][stage.need : stage.need + rng.choice((1, 7, 5_000))])
+            stage.take(self.log(where)[stage.need : stage.need + rng.choice((1, 7, 5_000))])
             self._deliver_some(stage.out, rng)
         else:
             snapshot = stage.snapshot()
@@ -342,6 +390,28 @@ class Run:
                     found[table, partition, key] = value if progress else _without_upto(key, value)
         return found
 
+    def table(self, where: Where, *, progress: bool = True) -> dict[bytes, bytes]:
+        """The states of the stage at one place."""
+        table = {PARCEL_LOG: "relate", ACTOR_LOG: "detect"}.get(where[0], "admit")
+        states = self.states(progress=progress)
+        return {key: value for (name, n, key), value in states.items() if (name, n) == (table, where[1])}
+
+    def people(self) -> dict[bytes, Any]:
+        """What the witnesses saw of each person, with episodes and timers; without positions."""
+        codec = ActorCodec(WATCHFUL)
+        found: dict[bytes, Any] = {}
+        for (table, _, key), value in self.states().items():
+            if table == "detect" and not key.startswith(b"\x00"):
+                actor = codec.decode(value)
+                seen = [msgspec.to_builtins(state) for state in actor.states[:2]]
+                found[key] = (actor.day, actor.due, actor.who, seen, msgspec.to_builtins(actor.episodes))
+        return found
+
+    def counts(self, topic: str) -> dict[str, int]:
+        """received, admitted, duplicate, rejected, summed over the topic's partitions."""
+        counts = self.pipeline.counts()[topic]
+        return {name: counts.get(name, 0) for name in ("received", "admitted", "duplicate", "rejected")}
+
 
 #: Any stage serves to route a part of another's sends.
 ALERTS_PLACE = ACCESS_EVENTS
@@ -360,16 +430,39 @@ def blocks(log: Iterable[MemoryRecord]) -> list[Block]:
     return [decode_block(record.value) for record in log if record.value is not None]
 
 
-__all__ = [
-    "ALERTS",
-    "Run",
-    "Sent",
-    "Where",
-    "access",
-    "blocks",
-    "carriers",
-    "context",
-    "directory",
-    "seeded",
-    "staff",
-]
+def ordered(most: int = 25) -> st.SearchStrategy[list[Sent]]:
+    """Carriers' logs in which every partition, however many there are, hears something at least twice a day.
+
+    All events have a time of their own and arrive in order, as they must for the order to be one and the same
+    however keys fall into partitions.
+    """
+    return carriers(most=most, disorder=False).map(_with_rounds)
+
+
+def _with_rounds(sent: list[Sent]) -> list[Sent]:
+    begin, end = MONDAY, sent[-1].arrived + 1
+    rounds: list[Sent] = []
+    for hour in range(0, (end - begin) // HOUR + 12, 12):
+        for number, name in enumerate(_EVERYWHERE):
+            at = begin + hour * HOUR + number * 100
+            rounds.append(Sent(ACCESS_EVENTS, access(at, name, "login"), at + 5))
+            rounds.append(Sent(PARCEL_CONTEXT, context(at + 50, name, "arrived"), at + 55))
+    return sorted([*sent, *rounds], key=lambda one: one.arrived)
+
+
+def _cover(counts: tuple[int, ...]) -> list[str]:
+    """Names that fall into every partition of every one of these numbers of partitions."""
+    missing = {(n, p) for n in counts for p in range(n)}
+    names: list[str] = []
+    for number in count():
+        name = f"guard{number}"
+        found = {(n, source_partition(name.encode(), n)) for n in counts} & missing
+        if found:
+            names.append(name)
+            missing -= found
+        if not missing:
+            break
+    return names
+
+
+_EVERYWHERE = _cover((2, 4, 7))

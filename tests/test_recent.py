@@ -12,9 +12,12 @@ from streams.recent import RecentIds
 SEGMENT, SEGMENTS = 4, 3
 small = patch.multiple(RecentIds, SEGMENT=SEGMENT, SEGMENTS=SEGMENTS, SLOTS=2 * SEGMENTS)
 
-ids = st.lists(st.sampled_from([f"id{n}" for n in range(40)]), max_size=120)
-#: How many ids a run takes, and how it ends: checkpointed, with some segments written but no progress, or with nothing.
-lives = st.lists(st.tuples(st.integers(0, SEGMENT * SEGMENTS), st.sampled_from(["whole", "part", "none"])))
+ids = st.lists(st.sampled_from([f"id{n}" for n in range(20)]), min_size=40, max_size=120)
+#: How many ids a run takes, and how it ends: checkpointed, all or some segments written but no progress, or nothing.
+lives = st.lists(
+    st.tuples(st.integers(0, SEGMENT * SEGMENTS), st.sampled_from(["whole", "states", "part", "none"])),
+    min_size=4,
+)
 
 
 def verdicts(stream: list[str]) -> list[bool]:
@@ -38,7 +41,9 @@ def test_restarts_change_no_verdict(stream: list[str], runs: list[tuple[int, str
                     store.update(recent.take_grown())
                     done = offset + 1
             grown = recent.take_grown()
-            store.update(grown[: {"whole": len(grown), "part": len(grown) // 2, "none": 0}[end]])
+            store.update(
+                grown[: {"whole": len(grown), "states": len(grown), "part": len(grown) // 2, "none": 0}[end]]
+            )
             if end == "whole":
                 done = reached
 
