@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from streams.simulator import SimulationConfig
 from streams.simulator.clock import DAY, Clock
 
-#: Leaks that the demo plants.
-LEAKS = ("bulk_read", "bulk_export", "off_hours", "unrelated_parcel", "enumeration")
+#: Leaks that the demo plants, some more than once.
+LEAKS = ("bulk_read", "bulk_export", "off_hours", ("unrelated_parcel", 2), "enumeration")
 #: How long after a leak's end an alert is still about it, ms: a late reason is waited for a day.
 GRACE = 2 * DAY
 
