@@ -43,7 +43,7 @@ class State(msgspec.Struct, array_like=True):
         room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by the
             real limits once those were reached.
         rings: one per measure.
-        high: today's highest count by measure. caps: what a day with a case may teach at most, by measure.
+        high: today's highest count by measure. caps: by measure, the limit that was broken today.
         past: by measure, the highest counts of the latest finished days, oldest first.
         usual: by measure, the second highest of `past`.
         samples: latest parcels of a growing window.
@@ -72,26 +72,27 @@ class BulkRead(Detector[State]):
     him to it: work in hand is no leak. Records count when one call returned several or named no parcel, so exports count by their
     size. A window is a case when it exceeds all of: an absolute floor; a multiple of the person's own second-highest
     day of the last 28 (second, so that one odd day hides nothing); and what all but a few person-days of the peers reach.
-    Peers without enough days are replaced by the company; without either, fixed limits no ordinary job reaches hold.
-    A day with a case teaches no more than the limit it broke, so that a leak never becomes its own baseline.
+    Peers without enough days are replaced by the company, newcomers among them by fixed limits no ordinary job reaches. A day
+    with a case teaches the person no more than the limit it broke, and others nothing: a leak never becomes the baseline.
 
     Finds: bulk reads in a UI, exports of one or several calls, enumeration that hits, from the first day on.
 
     Ignores: peak days, a sick colleague's route, claims campaigns with their tickets, roles that read in bulk every day, declared
-    service accounts, month-end exports up to a month's worth by those who export on most days.
+    service accounts, month-end exports by those who export on most days.
 
     Known gaps: who reads a little more than usual every day (low and slow); service accounts in human hands; exports at the turn of a
     month by routine exporters.
 
     Parameters:
         floors: by measure, below which nothing is a case (parcels 5 min, 1 h, 1 d; records likewise).
-        cold: by measure, the limit when neither person nor group has a history.
+        cold: by measure, the limit when neither person nor peers have a history.
         own_factor: multiple of the person's own high.
         own_days: finished days a person needs for a baseline of his own.
         group_days: person-days a group needs for a baseline.
         quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the group
             has few days the margin is wider, doubled at `group_days`.
-        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day.
+        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day: a month's
+            worth, twice over.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
@@ -106,14 +107,14 @@ class BulkRead(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
 
-    floors: tuple[int, ...] = (20, 40, 120, 250, 350, 400)
+    floors: tuple[int, ...] = (20, 45, 120, 250, 350, 400)
     cold: tuple[int, ...] = (40, 90, 300, 1_500, 2_000, 3_000)
     own_factor: float = 2.0
     own_days: int = 5
     group_days: int = 40
-    quantile: float = 0.995
-    group_factor: float = 1.5
-    month: float = 31.0
+    quantile: float = 0.99
+    group_factor: float = 1.8
+    month: float = 62.0
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         who: Person = touch.who
@@ -184,6 +185,8 @@ class BulkRead(Detector[State]):
         group = normal.group(self.group_days)
         if group is None:
             return max(self.cold[measure], own)
+        if group is not normal.peers and len(past) < self.own_days:
+            own = self.cold[measure]
         high = group.quantile(MEASURES[measure], self.quantile)
         limit = max(self.floors[measure], own, self.group_factor * high * (1 + self.group_days / group.days))
         if measure >= 3 and touch is not None and near_month_end(touch.time, touch.tz):
@@ -261,5 +264,8 @@ class BulkRead(Detector[State]):
         counts = [min(count, state.caps.get(measure, count)) for measure, count in enumerate(counts)]
         state.past = [[*past, count][-MEMORY:] for past, count in zip(state.past, counts, strict=True)]
         state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
+        broken = {measure // 3 for measure in state.caps}
         state.high, state.caps = [0] * len(MEASURES), {}
-        return [(measure, log_bin(count)) for measure, count in zip(MEASURES, counts, strict=True)]
+        return [
+            (MEASURES[measure], log_bin(count)) for measure, count in enumerate(counts) if measure // 3 not in broken
+        ]

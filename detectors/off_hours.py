@@ -157,6 +157,8 @@ class OffHours(Detector[State]):
         else:
             few = self.group_few if sure else self.group_rare
             alone = not usual and group is not None and peers < few and not who.shifts
+            # The company may have learnt only its early risers yet; one's own role, or oneself, must be known.
+            alone = alone and (known or group is normal.peers)
             why_view = UNUSUAL if alone else ORDINARY
             why_export = UNUSUAL if alone or (sure and not usual) else ORDINARY
         habit = days and _around(state.exports, clock) >= self.habit * days
@@ -166,11 +168,17 @@ class OffHours(Detector[State]):
 
     @staticmethod
     def _share(group: Norm | None, measure: str, weekday: int, clock: int) -> float:
-        """Share of the group's days of that weekday that have work around that hour, 0 to about 1."""
+        """Share of the group's days of that weekday that have work around that hour, 0 to about 1.
+
+        A weekday nobody has worked on proves nothing in a young log: all weekdays stand in for it.
+        """
         if group is None:
             return 0.0
-        bins = (weekday * DAY_HOURS + h for h in (clock, (clock + 1) % DAY_HOURS, (clock - 1) % DAY_HOURS))
-        return 7 * max(group.share(measure, number) for number in bins)
+        hours = (clock, (clock + 1) % DAY_HOURS, (clock - 1) % DAY_HOURS)
+        first = weekday * DAY_HOURS
+        if any(group.share(HOURS, first + hour) for hour in range(DAY_HOURS)):
+            return 7 * max(group.share(measure, first + hour) for hour in hours)
+        return max(sum(group.share(measure, day * DAY_HOURS + hour) for day in range(7)) for hour in hours)
 
     def _weigh(self, state: State, touch: Touch, why: int) -> float:
         time = touch.time

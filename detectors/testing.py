@@ -3,7 +3,7 @@
 >>> from detectors.bulk_read import BulkRead
 >>> watch = Watch(BulkRead())
 >>> [alert.activity for alert in watch.see(*views(at(hour=10), parcels=70, minutes=5))]
-[1, 2]
+[1]
 """
 
 from __future__ import annotations

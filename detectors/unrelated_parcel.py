@@ -17,7 +17,9 @@ WINDOWS = (1, 3, 7)
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
 #: Hours a parcel first touched had lain untouched (a day's highest), and days with parcels nobody had touched.
 IDLE, PIONEER = "unrelated.idle", "unrelated.pioneer"
-MOST_WAITING = 96
+#: Days people have worked: the longest tells how old the log is.
+AGE = "unrelated.age"
+MOST_WAITING = 64
 MOST_SAMPLES = 20
 MOST_COWORKERS = 64
 MEMORY = 28
@@ -40,8 +42,11 @@ class State(msgspec.Struct, array_like=True):
         begins: event time of the first of each of those days; 0 for none.
         past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each, without the
             sums that share a day with the present window: a leak over days must not become its own baseline.
+        cap: the one-day limit broken today, 0 for none.
+        counted: latest touches that waited in vain and were counted.
         samples: latest unrelated parcels.
         coworkers: hash of a person → parcels both have handled; where context is lacking, these are one's relations.
+        worked: finished days.
         idle: hours the longest untouched parcel of today had lain. idles: the same of finished days, oldest first.
         own_idle: their median.
         pioneer: whether today had a parcel nobody had touched. pioneers: share of own days that had, faded.
@@ -52,8 +57,11 @@ class State(msgspec.Struct, array_like=True):
     begins: list[int] = msgspec.field(default_factory=lambda: [0] * WINDOWS[-1])
     past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in WINDOWS])
     usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(WINDOWS))
+    cap: int = 0
+    counted: list[tuple[int, int, int]] = []
     samples: list[str] = []
     coworkers: dict[int, int] = {}
+    worked: int = 0
     idle: int = 0
     idles: list[int] = []
     own_idle: int = 0
@@ -96,7 +104,7 @@ class UnrelatedParcel(Detector[State]):
 
     >>> from detectors.testing import snooping
     >>> snooping(UnrelatedParcel(), parcels=20)
-    'LOW after 7 of 20 parcels'
+    'LOW after 8 of 20 parcels'
 
     References: Chen, Malin et al., SNAD 2012; Fabbri and LeFevre, VLDB 2011.
     """
@@ -106,12 +114,12 @@ class UnrelatedParcel(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
-    floors: tuple[int, ...] = (7, 9, 12)
+    floors: tuple[int, ...] = (8, 10, 13)
     cold: tuple[int, ...] = (9, 14, 20)
     own_factor: float = 2.0
     own_days: int = 5
-    quantile: float = 0.995
-    group_factor: float = 1.25
+    quantile: float = 0.99
+    group_factor: float = 1.3
     group_days: int = 40
     grace: int = 6
     shared: int = 3
@@ -136,7 +144,11 @@ class UnrelatedParcel(Detector[State]):
         waiting = [*state.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel)]
         # Who has this many waiting is a case whether or not one of them gets its reason.
         over, state.waiting = waiting[:-MOST_WAITING], waiting[-MOST_WAITING:]
-        return max((self._count(state, wait.time, wait.parcel, normal) for wait in over), default=0.0)
+        return max((self._give_up(state, wait, normal) for wait in over), default=0.0)
+
+    def _give_up(self, state: State, wait: Waiting, normal: Normal) -> float:
+        state.counted = [*state.counted, wait.touch][-MOST_WAITING:]
+        return self._count(state, wait.time, wait.parcel, normal)
 
     def _odd(self, state: State, touch: Touch, normal: Normal) -> bool:
         """Whether the parcel is far from this person's work, as far as others' handling of it tells."""
@@ -157,7 +169,9 @@ class UnrelatedParcel(Detector[State]):
         if idle > state.idle:
             state.idle = idle
         if not odd and idle >= self.least_dormant and group is not None:
-            odd = idle > 2 * max(state.own_idle, group.quantile(IDLE, self.dormant))
+            long = max(self.least_dormant, 2 * state.own_idle, 2 * group.quantile(IDLE, self.dormant))
+            # In a young log nothing can have lain long, so that it had been ordinary would not be known.
+            odd = idle > long and 24 * group.quantile(AGE, 1.0) >= 2 * long
         return odd
 
     def _count(self, state: State, time: int, parcel: str, normal: Normal) -> float:
@@ -166,7 +180,11 @@ class UnrelatedParcel(Detector[State]):
             state.begins[-1] = time
         state.samples = [*state.samples, parcel][-MOST_SAMPLES:]
         worst = self._worst(state, normal)
-        return float(worst[1]) if worst else 0.0
+        if worst is None:
+            return 0.0
+        if worst[0] == 0:
+            state.cap = int(worst[2])
+        return float(worst[1])
 
     def _worst(self, state: State, normal: Normal) -> tuple[int, int, float] | None:
         """(window, count, limit) of the window that exceeds its limit the most, if one does."""
@@ -177,7 +195,8 @@ class UnrelatedParcel(Detector[State]):
             count = sum(state.days[-days:])
             if count < self.floors[index]:
                 continue
-            limit = float(self.floors[index] if group else self.cold[index]) - 1
+            newcomer = group is not normal.peers and len(state.past[0]) < self.own_days
+            limit = float(self.cold[index] if newcomer else self.floors[index]) - 1
             if len(state.past[index]) >= self.own_days + days:
                 limit = max(limit, self.own_factor * state.usual[index])
             if group:
@@ -189,12 +208,12 @@ class UnrelatedParcel(Detector[State]):
         return worst
 
     def explained(self, state: State, late: Late) -> None:
-        waiting = [wait for wait in state.waiting if wait.touch != late.touch]
-        if len(waiting) == len(state.waiting) and any(state.days):
-            # It had counted already: the latest day with any is the likeliest it counted on.
-            latest = max(index for index, count in enumerate(state.days) if count)
-            state.days[latest] -= 1
-        state.waiting = waiting
+        state.waiting = [wait for wait in state.waiting if wait.touch != late.touch]
+        if late.touch in state.counted:
+            state.counted = [touch for touch in state.counted if touch != late.touch]
+            # The latest day with any is the likeliest it counted on.
+            latest = max((index for index, count in enumerate(state.days) if count), default=0)
+            state.days[latest] = max(0, state.days[latest] - 1)
 
     def wake(self, state: State) -> int:
         return state.waiting[0].time + self.grace * HOUR if state.waiting else 0
@@ -205,7 +224,7 @@ class UnrelatedParcel(Detector[State]):
         if not ripe:
             return 0.0
         state.waiting = [wait for wait in state.waiting if wait.time > end]
-        return max(self._count(state, wait.time, wait.parcel, normal) for wait in ripe)
+        return max(self._give_up(state, wait, normal) for wait in ripe)
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         index, total, limit = self._worst(state, normal) or (0, state.days[-1], 1.0)
@@ -259,6 +278,9 @@ class UnrelatedParcel(Detector[State]):
         return busy[0] if busy else min((begin for begin, _ in recent if begin), default=0)
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
+        if state.cap:
+            # A day that was a case by itself is told; neither sums of days nor others' baselines grow by it.
+            state.days[-1] = min(state.days[-1], state.cap)
         sums = [sum(state.days[-days:]) for days in WINDOWS]
         state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
         state.usual = [_second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
@@ -267,11 +289,12 @@ class UnrelatedParcel(Detector[State]):
         lessons = [
             (measure, log_bin(total))
             for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
-            if finished >= days
+            if finished >= days and not state.cap
         ]
-        lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer))]
+        state.worked += 1
+        lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer)), (AGE, log_bin(state.worked))]
         state.idles = [*state.idles, state.idle][-MEMORY:]
         state.own_idle = sorted(state.idles)[len(state.idles) // 2]
         state.pioneers += (state.pioneer - state.pioneers) / min(len(state.idles), MEMORY)
-        state.idle, state.pioneer = 0, False
+        state.idle, state.pioneer, state.cap = 0, False, 0
         return lessons
