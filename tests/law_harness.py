@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from detectors import DETECTORS
 from detectors.base import Detector
 from streams.actors import ActorCodec
-from streams.events import CONTEXT_KINDS, Block, decode_block
+from streams.admit import AdmitStage
+from streams.events import ACCESS_SOURCE, CONTEXT_KINDS, CONTEXT_SOURCE, Block, decode_block, source_id
 from streams.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
 from streams.sources import source_key, source_partition
 from streams.stage import KeyedStage, Out
@@ -407,10 +408,25 @@ class Run:
                 found[key] = (actor.day, actor.due, actor.who, seen, msgspec.to_builtins(actor.episodes))
         return found
 
-    def counts(self, topic: str) -> dict[str, int]:
-        """received, admitted, duplicate, rejected, summed over the topic's partitions."""
-        counts = self.pipeline.counts()[topic]
-        return {name: counts.get(name, 0) for name in ("received", "admitted", "duplicate", "rejected")}
+    def counts(self, where: Where) -> dict[str, int]:
+        """received, admitted, duplicate, rejected, as the admit stage at this place has them."""
+        stage = self.pipeline.stages[where]
+        assert isinstance(stage, AdmitStage)
+        return {name: stage.counts[name] for name in ("received", "admitted", "duplicate", "rejected")}
+
+    def rejected(self, where: Where) -> set[int]:
+        """Offsets of an inbound partition that the rejected topic names."""
+        names = [(record.key or b"").decode().split("/") for record in self.pipeline.rejected]
+        return {int(offset) for topic, partition, offset in names if (topic, int(partition)) == where}
+
+    def admitted(self, where: Where) -> set[int]:
+        """Offsets of an inbound partition whose rows are in the parcel log; of the directory, what is not rejected."""
+        kind = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}.get(where[0])
+        if kind is None:
+            return {record.offset for record in self.logs[where]} - self.rejected(where)
+        rows = [row for p in range(self.partitions) for block in blocks(self.logs[PARCEL_LOG, p])
+                for row in (*block.touches, *block.contexts)]  # fmt: skip
+        return {row.off for row in rows if row.src == source_id(kind, where[1])}
 
 
 #: Any stage serves to route a part of another's sends.
@@ -423,6 +439,12 @@ def _without_upto(key: bytes, value: bytes) -> bytes:
     norms = msgspec.msgpack.decode(value)
     norms[1] = None
     return msgspec.msgpack.encode(norms)
+
+
+def event_id(record: MemoryRecord) -> str:
+    """The id a carrier gave a record."""
+    found: str = json.loads(record.value or b"")["id"]
+    return found
 
 
 def blocks(log: Iterable[MemoryRecord]) -> list[Block]:
