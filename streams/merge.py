@@ -96,9 +96,11 @@ class Merge:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits, and no upstream but the stage itself has more at present."""
-        return not self._blocks and all(
-            state.idle for source, state in self.sources.items() if source >> 16 != DETECT_SOURCE
+        """Nothing waits or is to be read again, and no upstream but the stage itself has more at present."""
+        return (
+            not self._blocks
+            and not self._again
+            and all(state.idle for source, state in self.sources.items() if source >> 16 != DETECT_SOURCE)
         )
 
     def ingest(self, offset: int, block: Block) -> None:
