@@ -241,9 +241,9 @@ class DetectStage(KeyedStage[Actor]):
 
     def _say(self, reached: int, idle: bool) -> None:
         self._said = (reached, idle)
-        block = encode_block(
-            Block(self._source, (reached, -1, -1, -1), reached + DELAY, idle, norms=self._lessons)
-        )
+        # Taken for said already is only what was applied: an idle upstream may yet resume behind `reached`.
+        through = (self.merge.bound, -1, -1, -1)
+        block = encode_block(Block(self._source, through, reached + DELAY, idle, norms=self._lessons))
         self._lessons = []
         self.out.extend(Out(ACTOR_LOG, partition, None, block) for partition in range(self._partitions))
 
