@@ -10,9 +10,20 @@ from typing import ClassVar
 import msgspec
 
 from detectors.base import (
-    CRITICAL, HIGH, MEDIUM, PERSONAL, Detector, Finding, Lesson, Norm, Normal, Person, Touch, log_bin,
+    CRITICAL,
+    HIGH,
+    MEDIUM,
+    PERSONAL,
+    Detector,
+    Finding,
+    Lesson,
+    Norm,
+    Normal,
+    Person,
+    Touch,
+    log_bin,
 )  # fmt: skip
-from detectors.calendar import near_month_end
+from detectors.calendar import at_month_turn
 from detectors.windows import Ring
 
 MINUTE = 60_000
@@ -103,7 +114,9 @@ class BulkRead(Detector[State]):
     """
 
     name: ClassVar[str] = "bulk_read"
-    summary: ClassVar[str] = "Far more parcels or records read in a short time than this person, peers or company do"
+    summary: ClassVar[str] = (
+        "Far more parcels or records read in a short time than this person, peers or company do"
+    )
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
 
@@ -189,10 +202,12 @@ class BulkRead(Detector[State]):
             own = self.cold[measure]
         high = group.quantile(MEASURES[measure], self.quantile)
         limit = max(self.floors[measure], own, self.group_factor * high * (1 + self.group_days / group.days))
-        if measure >= 3 and touch is not None and near_month_end(touch.time, touch.tz):
+        if measure >= 3 and touch is not None and at_month_turn(touch.time, touch.tz):
             days = state.past[-1]
             if 2 * sum(map(bool, days)) > len(days):
-                limit = max(limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile)))
+                limit = max(
+                    limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile))
+                )
         return limit
 
     def _worst(self, state: State, touch: Touch | None, normal: Normal) -> tuple[int, float, float] | None:
@@ -221,19 +236,31 @@ class BulkRead(Detector[State]):
         usual = state.usual[measure]
         peers = group.quantile(MEASURES[measure], self.quantile)
         taken = max(parcels, records)
-        own_en = f"on this person's busiest days it was {usual:,}" if known else "this person has no history yet"
-        own_vi = f"vào những ngày bận nhất người này chỉ đọc {usual:,}" if known else "người này chưa có lịch sử"
+        own_en = (
+            f"on this person's busiest days it was {usual:,}" if known else "this person has no history yet"
+        )
+        own_vi = (
+            f"vào những ngày bận nhất người này chỉ đọc {usual:,}" if known else "người này chưa có lịch sử"
+        )
         peers_en = f"peers stay below {max(1.0, peers):,.0f}" if group.days else "peers have no history yet"
-        peers_vi = f"đồng nghiệp luôn dưới {max(1.0, peers):,.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
+        peers_vi = (
+            f"đồng nghiệp luôn dưới {max(1.0, peers):,.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
+        )
         return Finding(
             severity=CRITICAL if taken >= 5_000 else HIGH if taken >= 200 else MEDIUM,
-            score=max(0.0, -log10(group.tail(MEASURES[measure], count))) if group.days else log10(count / limit) + 1,
+            score=max(0.0, -log10(group.tail(MEASURES[measure], count)))
+            if group.days
+            else log10(count / limit) + 1,
             confidence=1 + known + (group.days >= self.group_days),
             evidence=count,
             window=SPANS[window],
             since=since,
             measures={"count": count, "records": float(taken), "limit": round(limit, 1)},
-            baseline={"own_high": float(usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
+            baseline={
+                "own_high": float(usual),
+                "peers_high": round(peers, 1),
+                "peer_days": float(group.days),
+            },
             parcels=tuple(state.samples),
             en=(
                 f"Read {count:,.0f} {what_en} within {SPANS_EN[window]}, more than the limit of {limit:,.0f}: {own_en}, "
@@ -259,7 +286,8 @@ class BulkRead(Detector[State]):
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
         minute = (state.parcels,) * 3 + (state.records,) * 3
         counts = [
-            max(high, ring.total + now) for high, ring, now in zip(state.high, state.rings, minute, strict=True)
+            max(high, ring.total + now)
+            for high, ring, now in zip(state.high, state.rings, minute, strict=True)
         ]
         counts = [min(count, state.caps.get(measure, count)) for measure, count in enumerate(counts)]
         state.past = [[*past, count][-MEMORY:] for past, count in zip(state.past, counts, strict=True)]
@@ -267,5 +295,7 @@ class BulkRead(Detector[State]):
         broken = {measure // 3 for measure in state.caps}
         state.high, state.caps = [0] * len(MEASURES), {}
         return [
-            (MEASURES[measure], log_bin(count)) for measure, count in enumerate(counts) if measure // 3 not in broken
+            (MEASURES[measure], log_bin(count))
+            for measure, count in enumerate(counts)
+            if measure // 3 not in broken
         ]

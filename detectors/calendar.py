@@ -28,7 +28,9 @@ def weekday_and_hour(time: int, tz: int) -> tuple[int, int]:
 def _span(shift: str) -> tuple[int, int] | None:
     begin, _, end = shift.partition("-")
     try:
-        first, last = (int(h) * 60 + int(m or 0) for h, _, m in (part.partition(":") for part in (begin, end)))
+        first, last = (
+            int(h) * 60 + int(m or 0) for h, _, m in (part.partition(":") for part in (begin, end))
+        )
     except ValueError:
         return None
     return first - SLACK, (last - first) % MINUTES_A_DAY + 2 * SLACK
@@ -48,11 +50,18 @@ def in_shift(shifts: tuple[str, ...], time: int, tz: int) -> bool:
     return False
 
 
-def near_month_end(time: int, tz: int) -> bool:
-    """Whether the local day is one of the last or first three of a month: when months are settled.
+@lru_cache(maxsize=4096)
+def _at_turn(day: int) -> bool:
+    today = date(1970, 1, 1) + timedelta(days=day)
+    month = [today + timedelta(days=n) for n in range(-31, 32)]
+    working = [one for one in month if one.month == today.month and one.weekday() < 5]
+    return sum(one > today for one in working) <= 1 or not any(one < today for one in working)
 
-    >>> near_month_end(0, 0), near_month_end(9 * 86_400_000, 0), near_month_end(28 * 86_400_000, 0)
-    (True, False, True)
+
+def at_month_turn(time: int, tz: int) -> bool:
+    """Whether months are settled on that local day: the last two working days of a month to the first of the next.
+
+    >>> [day for day in range(31) if at_month_turn(day * 86_400_000, 0)]
+    [0, 28, 29, 30]
     """
-    local = date(1970, 1, 1) + timedelta(days=(time // 60_000 + tz) // MINUTES_A_DAY)
-    return local.day <= 3 or (local + timedelta(days=3)).day <= 3
+    return _at_turn((time // 60_000 + tz) // MINUTES_A_DAY)

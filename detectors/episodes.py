@@ -54,7 +54,9 @@ def episode_uid(person: Person, detector: str, opened: int, order: int) -> str:
     >>> episode_uid(Person("k1.x", "vnx"), "bulk_read", 0, 0)
     'e91a4b5b151d77e48840a8f7ba464fbe'
     """
-    return blake2b(f"{person.carrier}|{person.token}|{detector}|{opened}|{order}".encode(), digest_size=16).hexdigest()
+    return blake2b(
+        f"{person.carrier}|{person.token}|{detector}|{opened}|{order}".encode(), digest_size=16
+    ).hexdigest()
 
 
 def take_case(

@@ -10,7 +10,18 @@ from typing import ClassVar
 import msgspec
 
 from detectors.base import (
-    CRITICAL, EXPORTS, HIGH, LOW, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Person, Touch,
+    CRITICAL,
+    EXPORTS,
+    HIGH,
+    LOW,
+    MEDIUM,
+    Detector,
+    Finding,
+    Lesson,
+    Norm,
+    Normal,
+    Person,
+    Touch,
 )  # fmt: skip
 from detectors.calendar import in_shift
 
@@ -212,21 +223,33 @@ class OffHours(Detector[State]):
         if severity == MEDIUM and state.weight < 2 * self.enough:
             severity = LOW
         odds = max(min(1.0, share), own, 1.0 / (group.days + state.days + 2))
-        own_en = f"this person is active then on {own:.1%} of days" if state.days else "this person has no history yet"
+        own_en = (
+            f"this person is active then on {own:.1%} of days"
+            if state.days
+            else "this person has no history yet"
+        )
         own_vi = (
-            f"người này hoạt động vào lúc đó trong {own:.1%} số ngày" if state.days else "người này chưa có lịch sử"
+            f"người này hoạt động vào lúc đó trong {own:.1%} số ngày"
+            if state.days
+            else "người này chưa có lịch sử"
         )
         peers_en = f"peers on {min(1.0, share):.1%}" if group.days else "peers have no history yet"
         peers_vi = f"đồng nghiệp {min(1.0, share):.1%}" if group.days else "đồng nghiệp chưa có lịch sử"
         return Finding(
             severity=severity,
             score=-log10(odds) + log10(max(1.0, state.weight / self.enough)),
-            confidence=1 + (state.days >= self.own_days or state.why >= ROSTER) + (group.days >= self.group_days),
+            confidence=1
+            + (state.days >= self.own_days or state.why >= ROSTER)
+            + (group.days >= self.group_days),
             evidence=state.weight,
             window=(state.last - state.since) // 1000,
             since=state.since,
             measures={"weight": round(state.weight, 2), "records": float(records), "hour": float(clock)},
-            baseline={"own_share": round(own, 4), "peers_share": round(share, 4), "own_days": round(state.days, 1)},
+            baseline={
+                "own_share": round(own, 4),
+                "peers_share": round(share, 4),
+                "own_days": round(state.days, 1),
+            },
             parcels=tuple(state.samples),
             en=(
                 f"Read or exported {records:,} shipment records {WHY_EN[state.why]}, around {clock:02d}:00 local time on a "
@@ -245,7 +268,9 @@ class OffHours(Detector[State]):
         state.days = state.days * keep + 1
         state.weekdays = [count * keep + (index == weekday) for index, count in enumerate(state.weekdays)]
         state.hours = [count * keep + (state.today >> hour & 1) for hour, count in enumerate(state.hours)]
-        state.exports = [count * keep + (state.exported >> hour & 1) for hour, count in enumerate(state.exports)]
+        state.exports = [
+            count * keep + (state.exported >> hour & 1) for hour, count in enumerate(state.exports)
+        ]
         state.holidays = state.holidays * keep + state.holiday
         lessons = [
             (measure, weekday * DAY_HOURS + hour)

@@ -14,7 +14,17 @@ from itertools import count
 from typing import Any
 
 from detectors.base import (
-    ACTION_CODES, EXPLANATIONS, Alert, Detector, Late, Lesson, Normal, Person, Touch, bin_top, log_bin,
+    ACTION_CODES,
+    EXPLANATIONS,
+    Alert,
+    Detector,
+    Late,
+    Lesson,
+    Normal,
+    Person,
+    Touch,
+    bin_top,
+    log_bin,
 )  # fmt: skip
 from detectors.episodes import Episode, close, take_case
 
@@ -52,7 +62,20 @@ def touch(
     if records is None:
         records = 1 if parcel else 0
     code = EXPLANATIONS.index(explanation)
-    row = Touch(time, 0, next(_offsets), 0, who, time, TZ, ACTION_CODES[action], parcel, records, time, explanation=code)
+    row = Touch(
+        time,
+        0,
+        next(_offsets),
+        0,
+        who,
+        time,
+        TZ,
+        ACTION_CODES[action],
+        parcel,
+        records,
+        time,
+        explanation=code,
+    )
     for name, value in known.items():
         setattr(row, name, value)
     return row
@@ -65,7 +88,9 @@ def views(start: int, *, parcels: int, minutes: float, action: str = "view", **k
         yield touch(time, action, f"k1.parcel.{start}-{number}", **known)
 
 
-def work(days: Iterable[int], *, parcels: int = 30, start: float = 9, hours: float = 8, **known: Any) -> Iterator[Touch]:
+def work(
+    days: Iterable[int], *, parcels: int = 30, start: float = 9, hours: float = 8, **known: Any
+) -> Iterator[Touch]:
     """Ordinary days: that many parcels, each another, evenly over the hours of each day."""
     for day in days:
         yield from views(at(day, start), parcels=parcels, minutes=hours * 60, **known)
@@ -213,7 +238,9 @@ def export_at_night(detector: Detector[Any], records: int) -> str:
     """Whether a clerk in an ordinary office is caught who exports that many records at three in the morning."""
     watch = Watch(detector, office(detector))
     told = watch.see(touch(at(hour=3), "export", records=records))
-    return f"{SEVERITIES[told[0].finding.severity]} after {records} of {records} records" if told else "silent"
+    return (
+        f"{SEVERITIES[told[0].finding.severity]} after {records} of {records} records" if told else "silent"
+    )
 
 
 def snooping(detector: Detector[Any], parcels: int) -> str:
@@ -221,4 +248,8 @@ def snooping(detector: Detector[Any], parcels: int) -> str:
     watch = Watch(detector, office(detector, explanation="site", context=True))
     rows = list(views(at(hour=9), parcels=parcels, minutes=180, context=True))
     told = watch.see(*rows) or watch.pass_time(at(day=1))
-    return f"{SEVERITIES[told[0].finding.severity]} after {told[0].records} of {parcels} parcels" if told else "silent"
+    return (
+        f"{SEVERITIES[told[0].finding.severity]} after {told[0].records} of {parcels} parcels"
+        if told
+        else "silent"
+    )

@@ -20,6 +20,7 @@ IDLE, PIONEER = "unrelated.idle", "unrelated.pioneer"
 #: Days people have worked: the longest tells how old the log is.
 AGE = "unrelated.age"
 MOST_WAITING = 64
+MOST_COUNTED = 32
 MOST_SAMPLES = 20
 MOST_COWORKERS = 64
 MEMORY = 28
@@ -104,7 +105,7 @@ class UnrelatedParcel(Detector[State]):
 
     >>> from detectors.testing import snooping
     >>> snooping(UnrelatedParcel(), parcels=20)
-    'LOW after 8 of 20 parcels'
+    'LOW after 7 of 20 parcels'
 
     References: Chen, Malin et al., SNAD 2012; Fabbri and LeFevre, VLDB 2011.
     """
@@ -114,7 +115,7 @@ class UnrelatedParcel(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
-    floors: tuple[int, ...] = (8, 10, 13)
+    floors: tuple[int, ...] = (7, 8, 9)
     cold: tuple[int, ...] = (9, 14, 20)
     own_factor: float = 2.0
     own_days: int = 5
@@ -147,7 +148,7 @@ class UnrelatedParcel(Detector[State]):
         return max((self._give_up(state, wait, normal) for wait in over), default=0.0)
 
     def _give_up(self, state: State, wait: Waiting, normal: Normal) -> float:
-        state.counted = [*state.counted, wait.touch][-MOST_WAITING:]
+        state.counted = [*state.counted, wait.touch][-MOST_COUNTED:]
         return self._count(state, wait.time, wait.parcel, normal)
 
     def _odd(self, state: State, touch: Touch, normal: Normal) -> bool:
@@ -251,13 +252,19 @@ class UnrelatedParcel(Detector[State]):
         peers_vi = f"đồng nghiệp không quá {peers:.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
         return Finding(
             severity=HIGH if total >= 50 else MEDIUM if total >= 12 else LOW,
-            score=max(0.0, -log10(group.tail(MEASURES[index], total))) if group.days else 1 + log10(total / limit),
+            score=max(0.0, -log10(group.tail(MEASURES[index], total)))
+            if group.days
+            else 1 + log10(total / limit),
             confidence=1 + known + (group.days >= self.group_days),
             evidence=float(total),
             window=days * 86_400,
             since=self._since(state, days),
             measures={"unrelated": float(total), "records": float(total), "limit": round(limit, 1)},
-            baseline={"own_high": float(usual), "peers_high": round(peers, 1), "peer_days": float(group.days)},
+            baseline={
+                "own_high": float(usual),
+                "peers_high": round(peers, 1),
+                "peer_days": float(group.days),
+            },
             parcels=tuple(state.samples[-total:]),
             en=(
                 f"Opened {total} parcels within {span_en} {why_en}: {own_en}, {peers_en}. "
