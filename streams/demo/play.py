@@ -52,8 +52,8 @@ async def play(bootstrap: str, plan: Plan, scene: Scene, screen: Screen) -> Outc
         outcome.sent[STAFF_DIRECTORY] = tally.sent
         port = free_port()
         children = [
-            _child(scene.folder, "worker", port),
-            _child(scene.folder, "tell", -1),
+            _child(scene.folder, "worker", {"PARCELWATCH_HTTP_PORT": str(port)}),
+            _child(scene.folder, "tell", {"PARCELWATCH_TELL_HTTP_PORT": "-1"}),
         ]
         for child in children:
             await stack.enter_async_context(child.running())
@@ -75,9 +75,9 @@ async def play(bootstrap: str, plan: Plan, scene: Scene, screen: Screen) -> Outc
     return outcome
 
 
-def _child(folder: Path, name: str, port: int) -> Child:
-    environment = {"PARCELWATCH_CONFIG": str(folder / CONFIG), "PARCELWATCH_HTTP_PORT": str(port)}
-    return Child(name, folder / f"{name}.log", environment)
+def _child(folder: Path, name: str, environment: dict[str, str]) -> Child:
+    shared = {"PARCELWATCH_CONFIG": str(folder / CONFIG)}
+    return Child(name, folder / f"{name}.log", shared | environment)
 
 
 class _Play:
