@@ -168,8 +168,13 @@ def apply_context(parcel: Parcel, row: Context) -> None:
         parcel.calls = [*parcel.calls, time][-MAX_CALLS:]
 
 
-def apply_touch(parcel: Parcel, row: Touch, *, context: bool) -> None:
-    """Label a touch with what the parcel knows, and remember it."""
+def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
+    """Label a touch with what the parcel knows, and remember it.
+
+    Args:
+        me: the person's `person_hash`.
+        context: whether the carrier sends parcel context at all.
+    """
     who: Person = row.who
     time = row.time
     action = row.action
@@ -179,10 +184,11 @@ def apply_touch(parcel: Parcel, row: Touch, *, context: bool) -> None:
         _tie(parcel, who, CALL, time)
         parcel.calls = [*parcel.calls, time][-MAX_CALLS:]
     row.context = context
-    if context or parcel.ties or who.service:
+    if action == _ACTION_SCAN and not parcel.closed:
+        row.explanation = SCAN
+    elif context or parcel.ties or who.service:
         row.explanation = explain(parcel, who, time, row.site, row.reason)
     handlers = parcel.handlers
-    me = person_hash(who.token)
     # Popped and put back: insertion order is the order of last touch, oldest first.
     row.seen = handlers.pop(me, 0)
     row.others = others = tuple(handlers)[:-7:-1]

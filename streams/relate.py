@@ -4,8 +4,6 @@ partition.
 
 from __future__ import annotations
 
-from zlib import crc32
-
 import msgspec
 
 from detectors.base import Person, Touch
@@ -22,11 +20,11 @@ from streams.events import (
     source_id,
 )
 from streams.merge import Row
-from streams.parcels import Parcel, apply_context, apply_touch, explain_late
+from streams.parcels import Parcel, apply_context, apply_touch, explain_late, person_hash
 from streams.stage import RESERVED, KeyedStage, Out, StateCache, Store, people_index
 from streams.topics import ACTOR_LOG
 
-MOST_PLACES = 200_000
+MOST_HASHES = 200_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Parcel).decode
@@ -50,15 +48,16 @@ class RelateStage(KeyedStage[Parcel]):
         self._explained: list[list[Explained]] = [[] for _ in range(partitions)]
         self._said = (-1, False)
         self._since: dict[str, Position] = {}
-        self._partition_of: dict[str, int] = {}
+        self._hashes: dict[str, int] = {}
 
     def apply(self, rows: list[Row]) -> None:
         cache, get, mark = self.states.cache, self.states.get, self.states.dirty.add
-        partition_of = self._partition_of
+        hashes, partitions, since_of = self._hashes, self._partitions, self._since
         outlets = [part.append for part in self._touches]
         for row in rows:
             if type(row) is Touch:
-                token = row.who.token
+                who = row.who
+                me = hashes.get(who.token) or self._hash(who.token)
                 key = row.parcel
                 if key:
                     parcel = cache.get(key) or get(key)
@@ -67,12 +66,9 @@ class RelateStage(KeyedStage[Parcel]):
                         continue
                     parcel.pos = here
                     mark(key)
-                    since = self._since.get(row.who.carrier) or self._context_since(row.who.carrier)
-                    apply_touch(parcel, row, context=since < here)
-                partition = partition_of.get(token)
-                if partition is None:
-                    partition = self._place(token)
-                outlets[partition](row)
+                    since = since_of.get(who.carrier) or self._context_since(who.carrier)
+                    apply_touch(parcel, row, me, context=since < here)
+                outlets[me % partitions](row)
             elif type(row) is Context:
                 self._apply_context(row)
 
@@ -92,16 +88,16 @@ class RelateStage(KeyedStage[Parcel]):
         apply_context(parcel, row)
         if parcel.waits:
             for index, (wait, code) in enumerate(explain_late(parcel, row.time)):
-                partition = self._place(wait.who.token)
+                partition = self._hash(wait.who.token) % self._partitions
                 late = Explained(row.st, row.src, row.off, index, wait.who, wait.touch, wait.time, code)
                 self._explained[partition].append(late)
 
-    def _place(self, token: str) -> int:
-        """The actor-log partition of a person; remembered, since people come again and again."""
-        if len(self._partition_of) >= MOST_PLACES:
-            self._partition_of.clear()
-        partition = self._partition_of[token] = crc32(token.encode()) % self._partitions
-        return partition
+    def _hash(self, token: str) -> int:
+        """A person's hash, which also says his actor-log partition; remembered, since people come again and again."""
+        if len(self._hashes) >= MOST_HASHES:
+            self._hashes.clear()
+        number = self._hashes[token] = person_hash(token)
+        return number
 
     def _context_since(self, carrier: str) -> Position:
         """Position of the carrier's first context record here; after every position when there was none."""
