@@ -18,6 +18,11 @@ def command() -> None:
     The ring is one TOML file, <data_dir>/keys.toml unless PARCELWATCH_KEYS_FILE names another, readable by
     its owner alone. Back it up apart from the data: without it no alert can be traced to a person, and with
     it every one can.
+
+    \b
+    Example:
+      $ parcelwatch keys init
+      $ parcelwatch keys add vnx
     """
 
 
