@@ -1,4 +1,4 @@
-"""Bulk read: far more parcels or records in minutes, an hour or a day than the person, his peers or the company read."""
+"""Bulk read: far more parcels or records in minutes, an hour or a day than person, peers and company read."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from detectors.base import (
 )  # fmt: skip
 from detectors.calendar import at_month_turn
 from detectors.windows import Ring
+from detectors.words import against_usual
 
-MINUTE = 60_000
+MINUTE, HOUR = 60_000, 3_600_000
 DAY = 86_400_000
 #: (name, slot width in ms, slots): what a window is made of.
 WINDOWS = (("5min", MINUTE, 5), ("1h", 5 * MINUTE, 12), ("1d", 60 * MINUTE, 24))
@@ -51,8 +52,9 @@ class State(msgspec.Struct, array_like=True):
     Attributes:
         minute: event-time minute being counted.
         parcels, records: its counts, not yet in the rings. parcel_at, record_at: event time of its first of each.
-        room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by the
-            real limits once those were reached.
+        room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by
+            the real limits once those were reached.
+        limits: by measure, as last worked out in event-time hour `hour`: they hold to its end.
         rings: one per measure.
         high: today's highest count by measure. caps: by measure, the limit that was broken today.
         past: by measure, the highest counts of the latest finished days, oldest first.
@@ -67,6 +69,8 @@ class State(msgspec.Struct, array_like=True):
     record_at: int = 0
     room_parcels: float = 0.0
     room_records: float = 0.0
+    hour: int = 0
+    limits: list[float] = []
     rings: list[Ring] = msgspec.field(default_factory=_rings)
     high: list[int] = msgspec.field(default_factory=lambda: [0] * len(MEASURES))
     caps: dict[int, int] = {}
@@ -80,19 +84,21 @@ class BulkRead(Detector[State]):
     """Counts parcels new to the person, and records taken in bulk, in sliding windows of 5 minutes, 1 hour and 1 day.
 
     A parcel counts when the person did not handle it in the last 14 days and no scan, assignment, ticket or call ties
-    him to it: work in hand is no leak. Records count when one call returned several or named no parcel, so exports count by their
-    size. A window is a case when it exceeds all of: an absolute floor; a multiple of the person's own second-highest
-    day of the last 28 (second, so that one odd day hides nothing); and what all but a few person-days of the peers reach.
-    Peers without enough days are replaced by the company, newcomers among them by fixed limits no ordinary job reaches. A day
-    with a case teaches the person no more than the limit it broke, and others nothing: a leak never becomes the baseline.
+    him to it: work in hand is no leak. Records count when one call returned several or named no parcel, so exports
+    count by their size. A window is a case when it exceeds all of: an absolute floor; a multiple of the person's own
+    second-highest day of the last 28 (second, so that one odd day hides nothing); and what all but a few person-days
+    of the peers reach. Peers without enough days are replaced by the company, newcomers among them by fixed limits
+    no ordinary job reaches. A day
+    with a case teaches the person no more than the limit it broke, and others nothing: a leak never becomes the
+    baseline.
 
     Finds: bulk reads in a UI, exports of one or several calls, enumeration that hits, from the first day on.
 
-    Ignores: peak days, a sick colleague's route, claims campaigns with their tickets, roles that read in bulk every day, declared
-    service accounts, month-end exports by those who export on most days.
+    Ignores: peak days, a sick colleague's route, claims campaigns with their tickets, roles that read in bulk every
+    day, declared service accounts, month-end exports by those who export on most days.
 
-    Known gaps: who reads a little more than usual every day (low and slow); service accounts in human hands; exports at the turn of a
-    month by routine exporters.
+    Known gaps: who reads a little more than usual every day (low and slow); service accounts in human hands; exports
+    at the turn of a month by routine exporters.
 
     Parameters:
         floors: by measure, below which nothing is a case (parcels 5 min, 1 h, 1 d; records likewise).
@@ -100,22 +106,22 @@ class BulkRead(Detector[State]):
         own_factor: multiple of the person's own high.
         own_days: finished days a person needs for a baseline of his own.
         group_days: person-days a group needs for a baseline.
-        quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the group
-            has few days the margin is wider, doubled at `group_days`.
-        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day: a month's
-            worth, twice over.
+        quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the
+            group has few days the margin is wider, doubled at `group_days`.
+        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day: a
+            month's worth, twice over.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
     'MEDIUM after 21 of 400 parcels'
 
-    References: Guardium counts affected records, Imperva keeps three baselines; first touches separate bulk reads from
-    work far better than all touches do (domain notes, "What separates a leak from life").
+    References: Guardium counts affected records, Imperva keeps three baselines; first touches separate bulk reads
+    from work far better than all touches do (domain notes, "What separates a leak from life").
     """
 
     name: ClassVar[str] = "bulk_read"
     summary: ClassVar[str] = (
-        "Far more parcels or records read in a short time than this person, peers or company do"
+        "Far more parcels or records read in a short time than person, peers or company do"
     )
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
@@ -159,17 +165,23 @@ class BulkRead(Detector[State]):
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
 
     def _look(self, state: State, touch: Touch, normal: Normal) -> float:
+        for ring in state.rings:
+            ring.move_to(touch.time)
         worst = self._worst(state, touch, normal)
         if worst:
             measure, count, limit = worst
             state.caps[measure] = max(state.caps.get(measure, 0), int(limit))
             return count
-        limits = [self._limit(state, measure, touch, normal) for measure in range(len(MEASURES))]
-        self._measure_room(state, limits)
+        state.limits = [self._limit(state, measure, touch, normal) for measure in range(len(MEASURES))]
+        state.hour = touch.time // HOUR
+        self._measure_room(state, state.limits)
         return 0.0
 
     def _turn(self, state: State, time: int, normal: Normal) -> None:
-        """A new minute: put the old one into the rings and work out how much room the new one has."""
+        """A new minute: put the old one into the rings and work out how much room the new one has at least.
+
+        Rings that nothing was added to are moved on only when somebody looks.
+        """
         rings = state.rings
         if state.parcels:
             for ring in rings[:3]:
@@ -180,9 +192,7 @@ class BulkRead(Detector[State]):
         if state.parcels or state.records:
             state.high = [max(high, ring.total) for high, ring in zip(state.high, rings, strict=True)]
         state.minute, state.parcels, state.records = time // MINUTE, 0, 0
-        for ring in rings:
-            ring.move_to(time)
-        self._measure_room(state, self.floors)
+        self._measure_room(state, state.limits if state.hour == time // HOUR else self.floors)
         if state.samples and state.room_parcels > self.floors[0] / 2:
             state.samples = []
 
@@ -197,7 +207,7 @@ class BulkRead(Detector[State]):
         own = self.own_factor * state.usual[measure] if len(past) >= self.own_days else 0.0
         group = normal.group(self.group_days)
         if group is None:
-            return max(self.cold[measure], own)
+            return float(max(self.cold[measure], own))
         if group is not normal.peers and len(past) < self.own_days:
             own = self.cold[measure]
         high = group.quantile(MEASURES[measure], self.quantile)
@@ -208,7 +218,7 @@ class BulkRead(Detector[State]):
                 limit = max(
                     limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile))
                 )
-        return limit
+        return float(limit)
 
     def _worst(self, state: State, touch: Touch | None, normal: Normal) -> tuple[int, float, float] | None:
         """(measure, count, limit) of the window that exceeds its limit the most, if one does."""
@@ -236,21 +246,10 @@ class BulkRead(Detector[State]):
         usual = state.usual[measure]
         peers = group.quantile(MEASURES[measure], self.quantile)
         taken = max(parcels, records)
-        own_en = (
-            f"on this person's busiest days it was {usual:,}" if known else "this person has no history yet"
-        )
-        own_vi = (
-            f"vào những ngày bận nhất người này chỉ đọc {usual:,}" if known else "người này chưa có lịch sử"
-        )
-        peers_en = f"peers stay below {max(1.0, peers):,.0f}" if group.days else "peers have no history yet"
-        peers_vi = (
-            f"đồng nghiệp luôn dưới {max(1.0, peers):,.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
-        )
+        than_en, than_vi = against_usual(usual if known else None, peers if group.days else None)
         return Finding(
             severity=CRITICAL if taken >= 5_000 else HIGH if taken >= 200 else MEDIUM,
-            score=max(0.0, -log10(group.tail(MEASURES[measure], count)))
-            if group.days
-            else log10(count / limit) + 1,
+            score=-log10(group.tail(MEASURES[measure], count)) if group.days else 1 + log10(count / limit),
             confidence=1 + known + (group.days >= self.group_days),
             evidence=count,
             window=SPANS[window],
@@ -263,17 +262,17 @@ class BulkRead(Detector[State]):
             },
             parcels=tuple(state.samples),
             en=(
-                f"Read {count:,.0f} {what_en} within {SPANS_EN[window]}, more than the limit of {limit:,.0f}: {own_en}, "
-                f"and {peers_en}. Names, phone numbers and addresses of as many customers may be leaving."
+                f"Read {count:,.0f} {what_en} within {SPANS_EN[window]}, more than the limit of {limit:,.0f}: "
+                f"{than_en}. Names, phone numbers and addresses of as many customers may be leaving."
             ),
             vi=(
-                f"Đã đọc {count:,.0f} {what_vi} trong vòng {SPANS_VI[window]}, vượt ngưỡng {limit:,.0f}: {own_vi}, "
-                f"{peers_vi}. Tên, số điện thoại và địa chỉ của chừng ấy khách hàng có thể đang bị lộ."
+                f"Đã đọc {count:,.0f} {what_vi} trong vòng {SPANS_VI[window]}, vượt ngưỡng {limit:,.0f}: "
+                f"{than_vi}. Tên, số điện thoại và địa chỉ của chừng ấy khách hàng có thể đang bị lộ."
             ),
         )
 
     def _burst(self, state: State, measure: int, limit: float) -> tuple[int, int, int]:
-        """(event time of its first touch, parcels, records) of the latest run of slots busy enough to break the limit."""
+        """(event time of its first touch, parcels, records) of the latest run of slots busy enough for a case."""
         ring = state.rings[measure]
         parcels = measure < 3
         now, at = (state.parcels, state.parcel_at) if parcels else (state.records, state.record_at)
@@ -284,6 +283,8 @@ class BulkRead(Detector[State]):
         return since, count if parcels else 0, 0 if parcels else count
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
+        for ring in state.rings:
+            ring.move_to(state.minute * MINUTE)
         minute = (state.parcels,) * 3 + (state.records,) * 3
         counts = [
             max(high, ring.total + now)

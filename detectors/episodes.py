@@ -24,7 +24,8 @@ class Episode(msgspec.Struct, array_like=True):
         opened, first, last: event time (ms) of the opening, the first and the latest contributing touch.
         sequence: messages sent so far.
         told: evidence when last told. look: evidence at which it is put into words again.
-        records: shipment records read in contributing touches since it opened, and before, as the finding measured them.
+        records: shipment records read in contributing touches since it opened, and before, as the finding measured
+            them.
         samples: parcels, latest last.
         finding: as last told.
         utc_offset: minutes, of the latest touch.

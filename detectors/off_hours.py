@@ -32,10 +32,12 @@ HOURS, EXPORT_HOURS = "hours", "export_hours"
 #: Why a touch counts as off hours, strongest last; the index is kept in the state.
 ORDINARY, UNUSUAL, ROSTER, HOLIDAY, LEAVE = range(5)
 WHY_EN = (
-    "at an ordinary hour", "at a time this person never works", "outside the roster", "on a public holiday", "while on leave",
+    "at an ordinary hour", "at a time this person never works", "outside the roster", "on a public holiday",
+    "while on leave",
 )  # fmt: skip
 WHY_VI = (
-    "vào giờ bình thường", "vào lúc người này không bao giờ làm việc", "ngoài ca trực", "vào ngày lễ", "trong thời gian nghỉ phép",
+    "vào giờ bình thường", "vào lúc người này không bao giờ làm việc", "ngoài ca trực", "vào ngày lễ",
+    "trong thời gian nghỉ phép",
 )  # fmt: skip
 WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKDAYS_VI = ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ nhật")
@@ -51,7 +53,8 @@ class State(msgspec.Struct, array_like=True):
         holidays: how many of them were public holidays.
         today, exported: bits of the hours worked and exported in today. weekday, holiday: of today.
         hour: the local hour last judged, counted from 1970. view, export: why a view or an export in it is off hours.
-        since, last: event time of the first and latest weighed touch of the present off-hours stretch; 0 when there is none.
+        since, last: event time of the first and latest weighed touch of the present off-hours stretch; 0 when there
+            is none.
         weight: evidence of that stretch. records: records it returned. why: strongest reason met.
         samples: its latest parcels.
     """
@@ -85,25 +88,27 @@ def _around(hours: list[float], hour: int) -> float:
 class OffHours(Detector[State]):
     """Learns each person's hours of the week and those of his peers; weighs what happens outside them.
 
-    Times are the carrier's local time. A time is off when the person is on leave; when the roster says so and he does not
-    work then in fact; on a public holiday, when he never works on one; when nobody of his kind is found working at that
-    weekday and hour, nor is he; and, for exports, when he himself never works then and his peers never export then. An export weighs as
-    much as it has records, a view of a parcel new to the person a quarter; what scan, assignment, ticket or any other relation explains
+    Times are the carrier's local time. A time is off when the person is on leave; when the roster says so and he
+    does not work then in fact; on a public holiday, when he never works on one; when nobody of his kind is found
+    working at that weekday and hour, nor is he; and, for exports, when he himself never works then and his peers
+    never export then. An export weighs as much as it has records, a view of a parcel new to the person a quarter;
+    what scan, assignment, ticket or any other relation explains
     weighs nothing: one strange night of ordinary work is not a case, an export is.
 
     Finds: exports at night, on leave, on a day never worked; long reading at such times.
 
-    Ignores: night shifts (by roster, habit or peers), a shift that runs over by an hour, swapped shifts with explained
-    work, exports that person or peers make at that hour anyway, declared service accounts.
+    Ignores: night shifts (by roster, habit or peers), a shift that runs over by an hour, swapped shifts with
+    explained work, exports that person or peers make at that hour anyway, declared service accounts.
 
-    Known gaps: people without history in a company without roster or history; who leaks at his own usual hour; rostered
-    hours on a weekday off, until ten days have taught the person's weekdays.
+    Known gaps: people without history in a company without roster or history; who leaks at his own usual hour;
+    rostered hours on a weekday off, until ten days have taught the person's weekdays.
 
     Parameters:
         enough: weight at which a stretch is a case. view_weight: weight of a view.
-        own_days: finished days a person needs for hours of his own. sure_days: for the absence of work to mean something.
-        rare: share of own days below which an hour or weekday is not one's own. habit: share above which exporting at an
-            hour is a habit.
+        own_days: finished days a person needs for hours of his own. sure_days: for the absence of work to mean
+            something.
+        rare: share of own days below which an hour or weekday is not one's own. habit: share above which exporting
+            at an hour is a habit.
         group_days: person-days a group needs. group_rare: share of their days below which an hour is not theirs.
         group_few: the same, when the person himself is known never to work then.
         gap: hours without an off-hours touch that end a stretch.
@@ -194,10 +199,7 @@ class OffHours(Detector[State]):
     def _weigh(self, state: State, touch: Touch, why: int) -> float:
         time = touch.time
         fresh = bool(touch.parcel) and not touch.seen and not touch.explanation
-        if touch.action in EXPORTS:
-            weight = float(touch.records)
-        else:
-            weight = self.view_weight if fresh else 0.0
+        weight = float(touch.records) if touch.action in EXPORTS else self.view_weight * fresh
         if not weight:
             return 0.0
         if time - state.last > self.gap * HOUR:
@@ -252,12 +254,14 @@ class OffHours(Detector[State]):
             },
             parcels=tuple(state.samples),
             en=(
-                f"Read or exported {records:,} shipment records {WHY_EN[state.why]}, around {clock:02d}:00 local time on a "
-                f"{WEEKDAYS_EN[weekday]}: {own_en}, {peers_en}. At such times nobody is there to see data taken away."
+                f"Read or exported {records:,} shipment records {WHY_EN[state.why]}, around {clock:02d}:00 local "
+                f"time on a {WEEKDAYS_EN[weekday]}: {own_en}, {peers_en}. "
+                "At such times nobody is there to see data taken away."
             ),
             vi=(
-                f"Đã đọc hoặc xuất {records:,} bản ghi bưu gửi {WHY_VI[state.why]}, khoảng {clock:02d}:00 giờ địa phương, "
-                f"{WEEKDAYS_VI[weekday]}: {own_vi}, {peers_vi}. Vào những lúc như vậy không ai chứng kiến việc lấy dữ liệu ra ngoài."
+                f"Đã đọc hoặc xuất {records:,} bản ghi bưu gửi {WHY_VI[state.why]}, khoảng {clock:02d}:00 giờ địa "
+                f"phương, {WEEKDAYS_VI[weekday]}: {own_vi}, {peers_vi}. "
+                "Vào những lúc như vậy không ai chứng kiến việc lấy dữ liệu ra ngoài."
             ),
         )
 

@@ -244,7 +244,7 @@ def export_at_night(detector: Detector[Any], records: int) -> str:
 
 
 def snooping(detector: Detector[Any], parcels: int) -> str:
-    """Whether and when a clerk is caught who opens that many parcels without a reason in a morning, context being sent."""
+    """Whether and when a clerk is caught who opens that many parcels without a reason in a morning."""
     watch = Watch(detector, office(detector, explanation="site", context=True))
     rows = list(views(at(hour=9), parcels=parcels, minutes=180, context=True))
     told = watch.see(*rows) or watch.pass_time(at(day=1))

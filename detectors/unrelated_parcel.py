@@ -10,10 +10,16 @@ from typing import ClassVar
 import msgspec
 
 from detectors.base import HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Normal, Person, Touch, log_bin
+from detectors.words import against_usual
 
 HOUR = 3_600_000
 #: Worked days a window has.
 WINDOWS = (1, 3, 7)
+SPANS = (
+    ("one day", "một ngày"),
+    ("3 working days", "3 ngày làm việc"),
+    ("7 working days", "7 ngày làm việc"),
+)
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
 #: Hours a parcel first touched had lain untouched (a day's highest), and days with parcels nobody had touched.
 IDLE, PIONEER = "unrelated.idle", "unrelated.pioneer"
@@ -41,7 +47,8 @@ class State(msgspec.Struct, array_like=True):
         waiting: unexplained touches whose reason may still come, oldest first.
         days: unrelated parcels of the latest worked days, the present one last.
         begins: event time of the first of each of those days; 0 for none.
-        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each, without the
+        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each,
+            without the
             sums that share a day with the present window: a leak over days must not become its own baseline.
         cap: the one-day limit broken today, 0 for none.
         counted: latest touches that waited in vain and were counted.
@@ -79,12 +86,12 @@ def _second(past: list[int]) -> int:
 class UnrelatedParcel(Detector[State]):
     """Counts, over one, three and seven worked days, parcels new to the person that no relation explains.
 
-    Where the carrier sends parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or job; as
-    context may come late, a touch waits out a grace period of event time before it counts, and is taken back should
-    its reason come later still. Where no context is sent, a parcel counts when those who handled it before share no other parcels
-    with this person; when it had lain untouched far longer than what people open on most days; or when nobody had touched it
-    in a company where parcels are always touched by somebody first. A case exceeds a floor, a multiple of the person's
-    own usual, and what nearly all such windows of the peers reach.
+    Where the carrier sends parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or
+    job; as context may come late, a touch waits out a grace period of event time before it counts, and is taken back
+    should its reason come later still. Where no context is sent, a parcel counts when those who handled it before
+    share no other parcels with this person; when it had lain untouched far longer than what people open on most
+    days; or when nobody had touched it in a company where parcels are always touched by somebody first. A case
+    exceeds a floor, a multiple of the person's own usual, and what nearly all such windows of the peers reach.
 
     Finds: looking people up, for acquaintances or for sale, a few parcels a day.
 
@@ -201,7 +208,8 @@ class UnrelatedParcel(Detector[State]):
             if len(state.past[index]) >= self.own_days + days:
                 limit = max(limit, self.own_factor * state.usual[index])
             if group:
-                # A young log knows single days only; sums of days it has not seen yet spread with the root of their number.
+                # A young log knows single days only; sums of days it has not seen yet spread with the root of their
+                # number.
                 reached = max(group.quantile(measure, self.quantile), sqrt(days) * single)
                 limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
             if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
@@ -222,10 +230,8 @@ class UnrelatedParcel(Detector[State]):
     def ripen(self, state: State, now: int, normal: Normal) -> float:
         end = now - self.grace * HOUR
         ripe = [wait for wait in state.waiting if wait.time <= end]
-        if not ripe:
-            return 0.0
         state.waiting = [wait for wait in state.waiting if wait.time > end]
-        return max(self._give_up(state, wait, normal) for wait in ripe)
+        return max((self._give_up(state, wait, normal) for wait in ripe), default=0.0)
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         index, total, limit = self._worst(state, normal) or (0, state.days[-1], 1.0)
@@ -234,8 +240,7 @@ class UnrelatedParcel(Detector[State]):
         peers = group.quantile(MEASURES[index], self.quantile)
         usual, known = state.usual[index], len(state.past[index]) >= self.own_days + days
         context = touch is None or touch.context
-        span_en = "one day" if days == 1 else f"{days} working days"
-        span_vi = "một ngày" if days == 1 else f"{days} ngày làm việc"
+        span_en, span_vi = SPANS[index]
         why_en = (
             "without any scan, assignment, ticket, call, route or colleague that explains it"
             if context
@@ -246,32 +251,23 @@ class UnrelatedParcel(Detector[State]):
             if context
             else "mà chỉ người ngoài nhóm từng xử lý hoặc đã lâu không ai đụng tới"
         )
-        own_en = f"this person's usual high is {usual}" if known else "this person has no history yet"
-        own_vi = f"mức cao thường thấy của người này là {usual}" if known else "người này chưa có lịch sử"
-        peers_en = f"peers stay within {peers:.0f}" if group.days else "peers have no history yet"
-        peers_vi = f"đồng nghiệp không quá {peers:.0f}" if group.days else "đồng nghiệp chưa có lịch sử"
+        than_en, than_vi = against_usual(usual if known else None, peers if group.days else None)
         return Finding(
             severity=HIGH if total >= 50 else MEDIUM if total >= 12 else LOW,
-            score=max(0.0, -log10(group.tail(MEASURES[index], total)))
-            if group.days
-            else 1 + log10(total / limit),
+            score=-log10(group.tail(MEASURES[index], total)) if group.days else 1 + log10(total / limit),
             confidence=1 + known + (group.days >= self.group_days),
             evidence=float(total),
             window=days * 86_400,
             since=self._since(state, days),
             measures={"unrelated": float(total), "records": float(total), "limit": round(limit, 1)},
-            baseline={
-                "own_high": float(usual),
-                "peers_high": round(peers, 1),
-                "peer_days": float(group.days),
-            },
+            baseline={"own_high": usual, "peers_high": round(peers, 1), "peer_days": group.days},
             parcels=tuple(state.samples[-total:]),
             en=(
-                f"Opened {total} parcels within {span_en} {why_en}: {own_en}, {peers_en}. "
+                f"Opened {total} parcels within {span_en} {why_en}: {than_en}. "
                 "Somebody may be looking customers up, for himself or for sale."
             ),
             vi=(
-                f"Đã mở {total} bưu gửi trong {span_vi} {why_vi}: {own_vi}, {peers_vi}. "
+                f"Đã mở {total} bưu gửi trong {span_vi} {why_vi}: {than_vi}. "
                 "Có thể người này đang tra cứu thông tin khách hàng cho mình hoặc để bán."
             ),
         )

@@ -37,7 +37,8 @@ class Ring(msgspec.Struct, array_like=True):
     def add(self, time: int, count: int) -> None:
         """Count at an event time (ms); a slot that has left the window already is left out."""
         slot = time // self.width
-        self.move_to(time)
+        if slot > self.at:
+            self.move_to(time)
         index = len(self.counts) - 1 + slot - self.at
         if index >= 0:
             first = time - slot * self.width

@@ -88,8 +88,8 @@ def test_alerts_grow_with_the_case_and_close_after_quiet(normal: Normal) -> None
     watch = veteran(normal)
     watch.see(*views(at(hour=10), parcels=1_000, minutes=40))
     watch.pass_time(at(hour=14))
-    assert [alert.activity for alert in watch.alerts][0] == 1
-    assert [alert.activity for alert in watch.alerts][-1] == 3
+    assert watch.alerts[0].activity == 1
+    assert watch.alerts[-1].activity == 3
     severities = [alert.finding.severity for alert in watch.alerts]
     assert severities == sorted(severities)
     assert len({alert.uid for alert in watch.alerts}) == 1
