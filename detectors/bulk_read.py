@@ -88,9 +88,8 @@ class BulkRead(Detector[State]):
     count by their size. A window is a case when it exceeds all of: an absolute floor; a multiple of the person's own
     second-highest day of the last 28 (second, so that one odd day hides nothing); and what all but a few person-days
     of the peers reach. Peers without enough days are replaced by the company, newcomers among them by fixed limits
-    no ordinary job reaches. A day
-    with a case teaches the person no more than the limit it broke, and others nothing: a leak never becomes the
-    baseline.
+    no ordinary job reaches. A day with a case teaches the person no more than the limit it broke, and others nothing:
+    a leak never becomes the baseline.
 
     Finds: bulk reads in a UI, exports of one or several calls, enumeration that hits, from the first day on.
 
@@ -108,8 +107,8 @@ class BulkRead(Detector[State]):
         group_days: person-days a group needs for a baseline.
         quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the
             group has few days the margin is wider, doubled at `group_days`.
-        month: what a routine exporter may take at the turn of a month, in multiples of his or the peers' high day: a
-            month's worth, twice over.
+        month: what a routine exporter may take at the turn of a month, in his or the peers' high days: a month of
+            them, run four times until it balances.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
@@ -120,9 +119,7 @@ class BulkRead(Detector[State]):
     """
 
     name: ClassVar[str] = "bulk_read"
-    summary: ClassVar[str] = (
-        "Far more parcels or records read in a short time than person, peers or company do"
-    )
+    summary: ClassVar[str] = "Far more parcels or records read in a short time than person or peers do"
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3600
 
@@ -133,7 +130,7 @@ class BulkRead(Detector[State]):
     group_days: int = 40
     quantile: float = 0.99
     group_factor: float = 1.8
-    month: float = 62.0
+    month: float = 124.0
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         who: Person = touch.who

@@ -9,7 +9,21 @@ from typing import ClassVar
 
 import msgspec
 
-from detectors.base import HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Normal, Person, Touch, log_bin
+from detectors.base import (
+    HIGH,
+    LOW,
+    MEDIUM,
+    Detector,
+    Finding,
+    Late,
+    Lesson,
+    Norm,
+    Normal,
+    Person,
+    Touch,
+    log_bin,
+)
+from detectors.circle import Circle
 from detectors.words import against_usual
 
 HOUR = 3_600_000
@@ -21,14 +35,9 @@ SPANS = (
     ("7 working days", "7 ngày làm việc"),
 )
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
-#: Hours a parcel first touched had lain untouched (a day's highest), and days with parcels nobody had touched.
-IDLE, PIONEER = "unrelated.idle", "unrelated.pioneer"
-#: Days people have worked: the longest tells how old the log is.
-AGE = "unrelated.age"
 MOST_WAITING = 64
 MOST_COUNTED = 32
 MOST_SAMPLES = 20
-MOST_COWORKERS = 64
 MEMORY = 28
 
 
@@ -48,16 +57,11 @@ class State(msgspec.Struct, array_like=True):
         days: unrelated parcels of the latest worked days, the present one last.
         begins: event time of the first of each of those days; 0 for none.
         past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each,
-            without the
-            sums that share a day with the present window: a leak over days must not become its own baseline.
+            but for sums that share a day with the present window: a leak must not become its own baseline.
         cap: the one-day limit broken today, 0 for none.
         counted: latest touches that waited in vain and were counted.
         samples: latest unrelated parcels.
-        coworkers: hash of a person → parcels both have handled; where context is lacking, these are one's relations.
-        worked: finished days.
-        idle: hours the longest untouched parcel of today had lain. idles: the same of finished days, oldest first.
-        own_idle: their median.
-        pioneer: whether today had a parcel nobody had touched. pioneers: share of own days that had, faded.
+        circle: whom and what this person works with, where context is lacking.
     """
 
     waiting: list[Waiting] = []
@@ -68,13 +72,7 @@ class State(msgspec.Struct, array_like=True):
     cap: int = 0
     counted: list[tuple[int, int, int]] = []
     samples: list[str] = []
-    coworkers: dict[int, int] = {}
-    worked: int = 0
-    idle: int = 0
-    idles: list[int] = []
-    own_idle: int = 0
-    pioneer: bool = False
-    pioneers: float = 0.0
+    circle: Circle = msgspec.field(default_factory=Circle)
 
 
 def _second(past: list[int]) -> int:
@@ -144,9 +142,11 @@ class UnrelatedParcel(Detector[State]):
             return 0.0
         if touch.context:
             return 0.0 if touch.explanation else self._wait(state, touch, normal)
-        if self._odd(state, touch, normal):
-            return self._count(state, touch.time, touch.parcel, normal)
-        return 0.0
+        far = state.circle.is_far(
+            touch, normal.group(self.group_days), shared=self.shared, settle=self.settle, dormant=self.dormant,
+            least_dormant=self.least_dormant, pioneers=self.pioneers,
+        )  # fmt: skip
+        return self._count(state, touch.time, touch.parcel, normal) if far else 0.0
 
     def _wait(self, state: State, touch: Touch, normal: Normal) -> float:
         waiting = [*state.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel)]
@@ -157,30 +157,6 @@ class UnrelatedParcel(Detector[State]):
     def _give_up(self, state: State, wait: Waiting, normal: Normal) -> float:
         state.counted = [*state.counted, wait.touch][-MOST_COUNTED:]
         return self._count(state, wait.time, wait.parcel, normal)
-
-    def _odd(self, state: State, touch: Touch, normal: Normal) -> bool:
-        """Whether the parcel is far from this person's work, as far as others' handling of it tells."""
-        group = normal.group(self.group_days)
-        others = touch.others
-        if not others:
-            state.pioneer = True
-            return group is not None and max(group.share(PIONEER, 1), state.pioneers) < self.pioneers
-        coworkers = state.coworkers
-        odd = len(coworkers) >= self.settle and all(coworkers.get(other, 0) < self.shared for other in others)
-        for other in others:
-            coworkers[other] = coworkers.get(other, 0) + 1
-        if len(coworkers) > MOST_COWORKERS:
-            halved = {other: shared // 2 for other, shared in coworkers.items() if shared > 1}
-            # Who only ever meets strangers must not grow either: the latest met stay.
-            state.coworkers = dict(list(halved.items() or coworkers.items())[-MOST_COWORKERS // 2 :])
-        idle = touch.idle // 3600
-        if idle > state.idle:
-            state.idle = idle
-        if not odd and idle >= self.least_dormant and group is not None:
-            long = max(self.least_dormant, 2 * state.own_idle, 2 * group.quantile(IDLE, self.dormant))
-            # In a young log nothing can have lain long, so that it had been ordinary would not be known.
-            odd = idle > long and 24 * group.quantile(AGE, 1.0) >= 2 * long
-        return odd
 
     def _count(self, state: State, time: int, parcel: str, normal: Normal) -> float:
         state.days[-1] += 1
@@ -204,7 +180,8 @@ class UnrelatedParcel(Detector[State]):
             if count < self.floors[index]:
                 continue
             newcomer = group is not normal.peers and len(state.past[0]) < self.own_days
-            limit = float(self.cold[index] if newcomer else self.floors[index]) - 1
+            cold = newcomer or group is None or not self._taught(group, index)
+            limit = float(self.cold[index] if cold else self.floors[index]) - 1
             if len(state.past[index]) >= self.own_days + days:
                 limit = max(limit, self.own_factor * state.usual[index])
             if group:
@@ -215,6 +192,11 @@ class UnrelatedParcel(Detector[State]):
             if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
                 worst = (index, count, limit)
         return worst
+
+    @staticmethod
+    def _taught(group: Norm, index: int) -> bool:
+        """Whether the group knows the window yet: no sum of seven days is taught before seven days are over."""
+        return bool(group.share(MEASURES[index], 0) or group.quantile(MEASURES[index], 1.0))
 
     def explained(self, state: State, late: Late) -> None:
         state.waiting = [wait for wait in state.waiting if wait.touch != late.touch]
@@ -251,7 +233,9 @@ class UnrelatedParcel(Detector[State]):
             if context
             else "mà chỉ người ngoài nhóm từng xử lý hoặc đã lâu không ai đụng tới"
         )
-        than_en, than_vi = against_usual(usual if known else None, peers if group.days else None)
+        than_en, than_vi = against_usual(
+            usual if known else None, peers if self._taught(group, index) else None
+        )
         return Finding(
             severity=HIGH if total >= 50 else MEDIUM if total >= 12 else LOW,
             score=-log10(group.tail(MEASURES[index], total)) if group.days else 1 + log10(total / limit),
@@ -294,10 +278,5 @@ class UnrelatedParcel(Detector[State]):
             for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
             if finished >= days and not state.cap
         ]
-        state.worked += 1
-        lessons += [(IDLE, log_bin(state.idle)), (PIONEER, int(state.pioneer)), (AGE, log_bin(state.worked))]
-        state.idles = [*state.idles, state.idle][-MEMORY:]
-        state.own_idle = sorted(state.idles)[len(state.idles) // 2]
-        state.pioneers += (state.pioneer - state.pioneers) / min(len(state.idles), MEMORY)
-        state.idle, state.pioneer, state.cap = 0, False, 0
-        return lessons
+        state.cap = 0
+        return lessons + state.circle.close_day()
