@@ -29,6 +29,8 @@ from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 READY, THROUGH = 60.0, 300.0
 #: Seconds: a pause shorter than this is not worth a batch of its own; the screen's clock moves this often.
 SHORTEST_PAUSE, TICK = 0.01, 0.1
+#: Records after which batches are sent, full or not, so that the topics keep in step.
+STEP = 1_000
 #: Seconds between two measurements of the worker's lag, and a little.
 MEASURED = 1.2
 
@@ -143,14 +145,16 @@ class _Play:
                     at - first, end - first, f"{datetime.fromtimestamp(at / 1000, self._zone):%a %H:%M}"
                 )
             if speed is not None and (pause := began + (at - first) / 1000 / speed - now) > SHORTEST_PAUSE:
-                for sender in senders.values():
-                    await sender.push_all()
+                await _push(senders)
                 await asyncio.sleep(min(pause, TICK))
                 continue
             if senders[topic].add(value):
                 await senders[topic].push()
             self._outcome.sent[topic] += 1
             self._next = next(records, None)
+            if not self._outcome.sent.total() % STEP:
+                # Else small context records would wait in half-full batches while access events are long away.
+                await _push(senders)
         for sender in senders.values():
             await sender.finish()
         self._screen.progress(1, 1, "")
@@ -186,3 +190,8 @@ class _Play:
                 f"{failure} within {seconds:.0f} s; see its log in {self._scene.folder}, and whether this "
                 "machine is busy with something else"
             ) from None
+
+
+async def _push(senders: dict[str, Sender]) -> None:
+    for sender in senders.values():
+        await sender.push_all()
