@@ -108,7 +108,7 @@ class BulkRead(Detector[State]):
         quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the
             group has few days the margin is wider, doubled at `group_days`.
         month: what a routine exporter may take at the turn of a month, in his or the peers' high days: a month of
-            them, run four times until it balances.
+            them, half as busy again, run four times until it balances.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
@@ -130,7 +130,7 @@ class BulkRead(Detector[State]):
     group_days: int = 40
     quantile: float = 0.99
     group_factor: float = 1.8
-    month: float = 124.0
+    month: float = 186.0
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         who: Person = touch.who
@@ -174,21 +174,23 @@ class BulkRead(Detector[State]):
         self._measure_room(state, state.limits)
         return 0.0
 
+    @staticmethod
+    def _flush(state: State) -> None:
+        for first, at, count in ((0, state.parcel_at, state.parcels), (3, state.record_at, state.records)):
+            if count:
+                for measure in range(first, first + 3):
+                    ring = state.rings[measure]
+                    ring.add(at, count)
+                    state.high[measure] = max(state.high[measure], ring.total)
+        state.parcels = state.records = 0
+
     def _turn(self, state: State, time: int, normal: Normal) -> None:
         """A new minute: put the old one into the rings and work out how much room the new one has at least.
 
         Rings that nothing was added to are moved on only when somebody looks.
         """
-        rings = state.rings
-        if state.parcels:
-            for ring in rings[:3]:
-                ring.add(state.parcel_at, state.parcels)
-        if state.records:
-            for ring in rings[3:]:
-                ring.add(state.record_at, state.records)
-        if state.parcels or state.records:
-            state.high = [max(high, ring.total) for high, ring in zip(state.high, rings, strict=True)]
-        state.minute, state.parcels, state.records = time // MINUTE, 0, 0
+        self._flush(state)
+        state.minute = time // MINUTE
         self._measure_room(state, state.limits if state.hour == time // HOUR else self.floors)
         if state.samples and state.room_parcels > self.floors[0] / 2:
             state.samples = []
@@ -280,17 +282,16 @@ class BulkRead(Detector[State]):
         return since, count if parcels else 0, 0 if parcels else count
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
-        for ring in state.rings:
-            ring.move_to(state.minute * MINUTE)
-        minute = (state.parcels,) * 3 + (state.records,) * 3
-        counts = [
-            max(high, ring.total + now)
-            for high, ring, now in zip(state.high, state.rings, minute, strict=True)
-        ]
-        counts = [min(count, state.caps.get(measure, count)) for measure, count in enumerate(counts)]
+        self._flush(state)
+        counts = [min(count, state.caps.get(measure, count)) for measure, count in enumerate(state.high)]
         state.past = [[*past, count][-MEMORY:] for past, count in zip(state.past, counts, strict=True)]
         state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
         broken = {measure // 3 for measure in state.caps}
+        # What was told must not reach into the next day's counts.
+        state.rings = [
+            fresh if measure // 3 in broken else ring
+            for measure, (ring, fresh) in enumerate(zip(state.rings, _rings(), strict=True))
+        ]
         state.high, state.caps = [0] * len(MEASURES), {}
         return [
             (MEASURES[measure], log_bin(count))

@@ -79,9 +79,9 @@ class State(msgspec.Struct, array_like=True):
     samples: list[str] = []
 
 
-def _around(hours: list[float], hour: int) -> float:
+def _around(hours: list[float], hour: int, reach: int = 1) -> float:
     """The highest of an hour and its neighbours: nobody begins or ends to the minute."""
-    return max(hours[hour - 1], hours[hour], hours[(hour + 1) % DAY_HOURS])
+    return max(hours[(hour + shift) % DAY_HOURS] for shift in range(-reach, reach + 1))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ class OffHours(Detector[State]):
             state.view = state.export = LEAVE
             return
         days, rare = state.days, self.rare
-        known, sure = days >= self.own_days, days >= self.sure_days
+        # Days fade a little from the first on.
+        known, sure = days > self.own_days - 0.5, days > self.sure_days - 1
         at_this_hour = known and _around(state.hours, clock) >= rare * days
         usual = at_this_hour and state.weekdays[weekday] >= rare * days
         group = normal.group(self.group_days)
@@ -176,7 +177,9 @@ class OffHours(Detector[State]):
             # The company may have learnt only its early risers yet; one's own role, or oneself, must be known.
             alone = alone and (known or group is normal.peers)
             why_view = UNUSUAL if alone else ORDINARY
-            why_export = UNUSUAL if alone or (sure and not usual) else ORDINARY
+            # A few days tell the hours far from any worked; a free weekday, or an hour near them, takes more.
+            far = known and not _around(state.hours, clock, 3)
+            why_export = UNUSUAL if alone or far or (sure and not usual) else ORDINARY
         habit = days and _around(state.exports, clock) >= self.habit * days
         theirs = self._share(group, EXPORT_HOURS, weekday, clock) >= self.group_rare
         state.view = why_view
@@ -241,7 +244,7 @@ class OffHours(Detector[State]):
             severity=severity,
             score=-log10(odds) + log10(max(1.0, state.weight / self.enough)),
             confidence=1
-            + (state.days >= self.own_days or state.why >= ROSTER)
+            + (state.days > self.own_days - 0.5 or state.why >= ROSTER)
             + (group.days >= self.group_days),
             evidence=state.weight,
             window=(state.last - state.since) // 1000,

@@ -75,6 +75,15 @@ def test_alerts_again_after_earlier_leaks_taught_nothing(normal: Normal) -> None
     assert all("bulk.parcels.1h" not in day for day in taught)
 
 
+def test_alerts_teach_nothing_on_the_day_after_either(normal: Normal) -> None:
+    watch = veteran(normal)
+    watch.see(touch(at(0, 16.9), "export", records=20_000))
+    watch.see(*work([1, 2]))
+    watch.end_day()
+    taught = [dict(lessons) for lessons in watch.lessons[len(WEEKS) :]]
+    assert [day.get("bulk.records.1d") for day in taught] == [None, 0, 0]
+
+
 def test_alerts_begin_with_the_first_touch_of_the_burst(normal: Normal) -> None:
     watch = veteran(normal)
     watch.see(*views(at(hour=9), parcels=3, minutes=50))

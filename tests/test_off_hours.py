@@ -71,6 +71,12 @@ def test_alerts_on_a_newcomer_at_night_where_his_peers_are_known(normal: Normal)
     assert Watch(DETECTOR, normal).see(touch(at(0, 3), "export", records=300))
 
 
+def test_alerts_on_a_night_export_after_a_week_without_peers_or_roster() -> None:
+    watch = Watch(DETECTOR, NOBODY)
+    watch.see(*work(WEEKS[-5:]))
+    assert watch.see(touch(at(0, 2), "export", records=60))
+
+
 def test_alerts_where_a_batch_account_works_all_night() -> None:
     batch = [touch(at(day, hour), parcel=f"k1.b{day}.{hour}") for day in WEEKS for hour in range(24)]
     normal = colleagues(DETECTOR, batch, *(work(WEEKS) for _ in range(19)))
