@@ -88,9 +88,9 @@ class AdmitStage(Stage):
         self._ids = RecentIds(topic, store, self.progress.next)
         self._parcels: dict[tuple[str, str], str] = {}
         self._resting = False
-        self._corrected: Counter[str] = Counter()
+        self._notes: list[str] = []
         self._clock = Clock()
-        reads: dict[str, tuple[Any, Callable[[Any, Record, Parts, Counter[str]], bool]]] = {
+        reads: dict[str, tuple[Any, Callable[[Any, Record, Parts, list[str]], bool]]] = {
             ACCESS_EVENTS: (AccessEvent, self._access),
             PARCEL_CONTEXT: (ContextEvent, self._context),
             STAFF_DIRECTORY: (StaffRecord, self._staff),
@@ -112,13 +112,15 @@ class AdmitStage(Stage):
         blocks = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
         parts: Parts = [(block, block.people, {}, block.touches.append) for block in blocks]
         admitted = duplicate = rejected = 0
-        corrected = self._corrected
+        notes, corrected = self._notes, Counter[str]()
         events: Sequence[Any] | None = decode_batch(kind, [record.value for record in records])
         for index, record in enumerate(records):
             try:
                 event = events[index] if events else self._decode(kind, record.value)
-                if admit(event, record, parts, corrected):
+                if admit(event, record, parts, notes):
                     admitted += 1
+                    for note in notes:
+                        corrected[note] += 1
                 else:
                     duplicate += 1
             except RefusalError as refusal:
@@ -129,10 +131,10 @@ class AdmitStage(Stage):
                 self._reject(
                     record, RefusalError("not_json", "text with half a surrogate pair is not Unicode")
                 )
+            if notes:
+                notes.clear()
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
-        if corrected:
-            self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
-            corrected.clear()
+        self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
         self.progress.next = records[-1].offset + 1
         self._resting = False
         if self.topic != STAFF_DIRECTORY:
@@ -151,7 +153,7 @@ class AdmitStage(Stage):
             blocks = [Block(self.source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
             self._send(blocks, idle=True)
 
-    def _access(self, event: AccessEvent, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
+    def _access(self, event: AccessEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
         # Called for every event: what is common is done in place, what is rare by a call.
         carrier = event.carrier
         person = self._directory.people.get((carrier, event.actor)) or self._directory.person(
@@ -163,21 +165,21 @@ class AdmitStage(Stage):
         arrived, off = record.timestamp, record.offset
         time, tz = self._clock.read(event.time)
         if not -OLD <= time - arrived <= AHEAD:
-            time = event_time(time, arrived, corrected)
+            time = event_time(time, arrived, notes)
         parcels: Sequence[str] = event.parcels
         records = event.records
         if records is None:
             records = len(parcels)
         elif not len(parcels) <= records <= MOST_RECORDS:
-            records = count_records(event, corrected)
+            records = count_records(event, notes)
         if event.id and self._ids.repeats(carrier + "/" + event.id, off):
             return False
         if not person.status:
-            corrected["actor_unknown"] += 1
+            notes.append("actor_unknown")
         if len(parcels) > 1:
             parcels = list(dict.fromkeys(parcels))
             if len(parcels) > MOST_PARCELS:
-                corrected["parcels_truncated"] += 1
+                notes.append("parcels_truncated")
                 parcels = parcels[:MOST_PARCELS]
         if event.outcome and event.outcome != "success":
             # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
@@ -207,14 +209,14 @@ class AdmitStage(Stage):
             )  # fmt: skip
         return True
 
-    def _context(self, event: ContextEvent, record: Record, parts: Parts, corrected: Counter[str]) -> bool:
+    def _context(self, event: ContextEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
         carrier = event.carrier
         parcel = self._parcel(carrier, event.parcel)
         kind = _KIND_CODES.get(event.kind)
         if kind is None:
             raise RefusalError("unknown_kind", "the kind is none of the known", "$.kind", carrier)
         arrived = record.timestamp
-        time = event_time(self._clock.read(event.time)[0], arrived, corrected)
+        time = event_time(self._clock.read(event.time)[0], arrived, notes)
         if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
             return False
         staff = [self._directory.person(carrier, actor) for actor in event.staff]
@@ -236,9 +238,7 @@ class AdmitStage(Stage):
         parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True
 
-    def _staff(
-        self, event: StaffRecord | None, record: Record, parts: Parts, corrected: Counter[str]
-    ) -> bool:
+    def _staff(self, event: StaffRecord | None, record: Record, parts: Parts, notes: list[str]) -> bool:
         """Validate only: every worker, this one too, reads the directory whole by itself."""
         if event is not None:
             self._directory.cipher(event.carrier)
@@ -247,7 +247,7 @@ class AdmitStage(Stage):
     def _decode(self, kind: Any, value: bytes | None) -> Any:
         if value is None and kind is StaffRecord:
             return None  # a tombstone: the person was removed
-        return decode(kind, value, self._corrected)
+        return decode(kind, value, self._notes)
 
     def _parcel(self, carrier: str, clear: str) -> str:
         token = self._parcels.get((carrier, clear))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from detectors.base import Person
 from streams.events import StaffRecord
 from streams.tokens import CarrierCipher, Keyring
@@ -54,7 +52,7 @@ class Directory:
             self._records.pop((carrier, actor), None)
             self.people.pop((carrier, actor), None)
             return
-        record = decode(StaffRecord, value, Counter())
+        record = decode(StaffRecord, value, [])
         self.cipher(record.carrier)
         ref = (record.carrier, record.actor)
         self._records[ref] = record

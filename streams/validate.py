@@ -6,7 +6,6 @@ Nothing here repeats a value of the record: a refusal's text must be safe in a l
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -108,13 +107,13 @@ def decode_batch(kind: type[T], values: Sequence[bytes | None]) -> list[T] | Non
     return records if len(records) == len(values) else None
 
 
-def decode(kind: type[T], raw: bytes | None, corrected: Counter[str]) -> T:
+def decode(kind: type[T], raw: bytes | None, notes: list[str]) -> T:
     """Decode one record.
 
     Args:
         kind: what the topic holds.
         raw: the Kafka value.
-        corrected: where an unknown field is counted; such fields are left out.
+        notes: corrections made so far; an unknown field, which is left out, is added.
 
     Raises:
         RefusalError: naming the fault.
@@ -135,7 +134,7 @@ def decode(kind: type[T], raw: bytes | None, corrected: Counter[str]) -> T:
         record: T = _lenient[kind].decode(raw)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _refusal(exc) from None
-    corrected["unknown_fields"] += 1
+    notes.append("unknown_fields")
     return record
 
 
@@ -218,13 +217,13 @@ class Clock:
         return ms, minutes
 
 
-def event_time(time: int, arrived: int, corrected: Counter[str]) -> int:
+def event_time(time: int, arrived: int, notes: list[str]) -> int:
     """Event time, mended when it runs ahead of its arrival.
 
     Args:
         time: as the event says, ms since the epoch.
         arrived: when the broker received it, ms.
-        corrected: where a mended or very old time is counted.
+        notes: corrections made so far; a mended or very old time is added.
 
     Raises:
         RefusalError: before 1970, or more than a day ahead.
@@ -235,14 +234,14 @@ def event_time(time: int, arrived: int, corrected: Counter[str]) -> int:
     if ahead > AHEAD:
         if ahead > DAY:
             raise RefusalError("time_in_future", "the time is more than a day ahead of the arrival", "$.time")
-        corrected["time_ahead"] += 1
+        notes.append("time_ahead")
         return arrived
     if ahead < -OLD:
-        corrected["time_old"] += 1
+        notes.append("time_old")
     return time
 
 
-def count_records(event: AccessEvent, corrected: Counter[str]) -> int:
+def count_records(event: AccessEvent, notes: list[str]) -> int:
     """Shipment records the access returned.
 
     Raises:
@@ -254,6 +253,6 @@ def count_records(event: AccessEvent, corrected: Counter[str]) -> int:
     if records < 0:
         raise RefusalError("invalid_records", "the number of records is negative", "$.records")
     if records > MOST_RECORDS:
-        corrected["records_capped"] += 1
+        notes.append("records_capped")
         return MOST_RECORDS
     return max(records, len(event.parcels))
