@@ -111,12 +111,12 @@ def explain(parcel: Parcel, who: Person, time: int, site: str, reason: str) -> i
         site: where it was done from; empty when not said.
         reason: `kind:id` the person gave; believed only when the parcel has that ticket or call.
     """
-    if parcel.closed and time > parcel.closed + AFTER:
-        return BATCH if who.service else 0
+    # Long after a parcel is closed only what was recorded lately still explains: a claim's ticket, a customer's call.
+    lapsed = bool(parcel.closed) and time > parcel.closed + AFTER
     best = BATCH if who.service else len(EXPLANATIONS)
     team, token = who.team, who.token
     for tie in parcel.ties:
-        if time < tie.time - BEFORE:
+        if time < tie.time - BEFORE or (lapsed and time > tie.time + AFTER):
             continue
         if tie.token == token:
             best = min(best, tie.how)
@@ -130,7 +130,7 @@ def explain(parcel: Parcel, who: Person, time: int, site: str, reason: str) -> i
             best = TICKET
         elif kind == "call" and best > CALL and any(abs(time - call) <= CALL_SPAN for call in parcel.calls):
             best = CALL
-    if best > SITE:
+    if best > SITE and not lapsed:
         here = site or who.site
         if here and any(v.site == here and _present(v, time) for v in parcel.visits):
             best = SITE
