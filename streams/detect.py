@@ -129,7 +129,9 @@ class DetectStage(KeyedStage[Actor]):
                 for lesson in detector.close_day(state, actor.day)
             ]
             who = actor.who
-            self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons))
+            if not who.service:
+                # A machine's days say nothing of what is usual among people.
+                self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons))
         actor.day = day
 
     def _case(
