@@ -126,11 +126,6 @@ class AdmitStage(Stage):
             except RefusalError as refusal:
                 rejected += 1
                 self._reject(record, refusal)
-            except UnicodeEncodeError:
-                rejected += 1
-                self._reject(
-                    record, RefusalError("not_json", "text with half a surrogate pair is not Unicode")
-                )
             if notes:
                 notes.clear()
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)

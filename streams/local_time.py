@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
 
+from streams.settings import Settings
 from streams.validate import DAY
 
 
@@ -23,6 +24,13 @@ class Zones:
         self._holidays = {c: country_holidays(country) for c, country in (countries or {}).items()}
         self._offsets: dict[tuple[str, int], int] = {}
         self._free: dict[tuple[str, int], bool] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Zones:
+        """What the settings say of each carrier."""
+        carriers = settings.carriers.items()
+        zones = {name: carrier.time_zone for name, carrier in carriers if carrier.time_zone}
+        return cls(zones, {name: carrier.country for name, carrier in carriers if carrier.country})
 
     def __bool__(self) -> bool:
         return bool(self._zones or self._holidays)

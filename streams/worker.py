@@ -55,8 +55,7 @@ class Worker:
     def __init__(self, settings: Settings, keys: Keyring) -> None:
         self._settings = settings
         self._keys = keys
-        zones = {name: c.time_zone for name, c in settings.carriers.items() if c.time_zone}
-        self._zones = Zones(zones, {n: c.country for n, c in settings.carriers.items() if c.country})
+        self._zones = Zones.of(settings)
         self._app: App = make_app(settings)
         self._directory = DirectoryReader(settings, keys)
         self._lanes: dict[TP, Lane] = {}

@@ -21,7 +21,7 @@ from streams.commands.common import plain_errors
 from streams.files import FileError, total_bytes
 from streams.local_time import Zones
 from streams.mapping import CsvMapping, mapping_options
-from streams.settings import Settings, load_settings
+from streams.settings import load_settings
 from streams.tokens import Keyring, looks_like_token
 from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
@@ -91,7 +91,7 @@ def command(
             keys,
             partitions=partitions or settings.partitions,
             arrived=time.time_ns() // 1_000_000,
-            zones=_zones(settings),
+            zones=Zones.of(settings),
             refused=lambda refused: _write_refusal(refusals, refused),
         )
         result = run.run(show)
@@ -99,12 +99,6 @@ def command(
             alerts.write(_in_clear(alert, keys) if clear_actors else alert.value)
             alerts.write(b"\n")
     _report(result, time.monotonic() - began)
-
-
-def _zones(settings: Settings) -> Zones:
-    carriers = settings.carriers.items()
-    zones = {name: carrier.time_zone for name, carrier in carriers if carrier.time_zone}
-    return Zones(zones, {name: carrier.country for name, carrier in carriers if carrier.country})
 
 
 @contextmanager
