@@ -1,4 +1,4 @@
-"""A claim comes weeks after delivery: the ticket and the call still explain who opens the parcel, the old round does not."""
+"""A claim comes weeks after delivery: its ticket and call explain who opens the parcel, the old round does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ CLAIM = 30 * DAY
 
 
 def context(time: int, kind: str, *staff: Person, site: str = "", ticket: str = "") -> Context:
-    return Context(time, 0, 0, 0, time, CONTEXT_KINDS.index(kind), "vnx", "k1.p", site, "", list(staff), ticket)
+    return Context(
+        time, 0, 0, 0, time, CONTEXT_KINDS.index(kind), "vnx", "k1.p", site, "", list(staff), ticket
+    )
 
 
 @pytest.fixture
