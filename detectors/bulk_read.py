@@ -93,11 +93,10 @@ class BulkRead(Detector[State]):
 
     Finds: bulk reads in a UI, exports of one or several calls, enumeration that hits, from the first day on.
 
-    Ignores: peak days, a sick colleague's route, claims campaigns with their tickets, roles that read in bulk every
-    day, declared service accounts, month-end exports by those who export on most days.
+    Ignores: peak days, a sick colleague's route, claims campaigns with tickets, roles that read in bulk daily, declared
+    service accounts, month-end exports by those who export on most days.
 
-    Known gaps: who reads a little more than usual every day (low and slow); service accounts in human hands; exports
-    at the turn of a month by routine exporters.
+    Known gaps: low and slow; service accounts in human hands; routine exporters at the turn of a month.
 
     Parameters:
         floors: by measure, below which nothing is a case (parcels 5 min, 1 h, 1 d; records likewise).
@@ -105,17 +104,15 @@ class BulkRead(Detector[State]):
         own_factor: multiple of the person's own high.
         own_days: finished days a person needs for a baseline of his own.
         group_days: person-days a group needs for a baseline.
-        quantile, group_factor: the share of person-days that must lie below, and the margin over that; while the
-            group has few days the margin is wider, doubled at `group_days`.
-        month: what a routine exporter may take at the turn of a month, in his or the peers' high days: a month of
-            them, half as busy again, run four times until it balances.
+        quantile, group_factor: share of person-days that must lie below, and the margin over that; wider while the
+            group has few days, doubled at `group_days`.
+        month: what a routine exporter may take at the turn of a month, in high days: some runs of a month's data.
 
     >>> from detectors.testing import day_of_views
     >>> day_of_views(BulkRead(), parcels=400, minutes=30)
     'MEDIUM after 21 of 400 parcels'
 
-    References: Guardium counts affected records, Imperva keeps three baselines; first touches separate bulk reads
-    from work far better than all touches do (domain notes, "What separates a leak from life").
+    References: Guardium counts affected records, Imperva keeps three baselines; domain notes on first touches.
     """
 
     name: ClassVar[str] = "bulk_read"
@@ -157,7 +154,7 @@ class BulkRead(Detector[State]):
         if not state.parcels:
             state.parcel_at = touch.time
         state.parcels += 1
-        # Sampled only when a window fills up, so that the state of quiet people stays small.
+        # Only when a window fills up, so that the state of quiet people stays small.
         if state.parcels > state.room_parcels - self.floors[0] / 2:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
 
@@ -176,30 +173,32 @@ class BulkRead(Detector[State]):
 
     @staticmethod
     def _flush(state: State) -> None:
+        high = state.high
         for first, at, count in ((0, state.parcel_at, state.parcels), (3, state.record_at, state.records)):
             if count:
-                for measure in range(first, first + 3):
-                    ring = state.rings[measure]
+                for measure, ring in enumerate(state.rings[first : first + 3], first):
                     ring.add(at, count)
-                    state.high[measure] = max(state.high[measure], ring.total)
+                    if ring.total > high[measure]:
+                        high[measure] = ring.total
         state.parcels = state.records = 0
 
     def _turn(self, state: State, time: int, normal: Normal) -> None:
-        """A new minute: put the old one into the rings and work out how much room the new one has at least.
-
-        Rings that nothing was added to are moved on only when somebody looks.
-        """
-        self._flush(state)
+        """A new minute: the old one goes into the rings; those nothing is added to move on only when somebody looks."""
+        stale = state.hour != 0 and state.hour != time // HOUR
+        if stale:
+            state.hour = 0
+        if state.parcels or state.records or stale or not state.minute:
+            self._flush(state)
+            self._measure_room(state, state.limits if state.hour else self.floors)
         state.minute = time // MINUTE
-        self._measure_room(state, state.limits if state.hour == time // HOUR else self.floors)
         if state.samples and state.room_parcels > self.floors[0] / 2:
             state.samples = []
 
     def _measure_room(self, state: State, limits: Sequence[float]) -> None:
-        a, b, c, d, e, f = (limit - ring.total for limit, ring in zip(limits, state.rings, strict=True))
+        a, b, c, d, e, f = state.rings
         # A float in memory as after decoding: equal states must give equal bytes.
-        state.room_parcels = float(min(a, b, c))
-        state.room_records = float(min(d, e, f))
+        state.room_parcels = float(min(limits[0] - a.total, limits[1] - b.total, limits[2] - c.total))
+        state.room_records = float(min(limits[3] - d.total, limits[4] - e.total, limits[5] - f.total))
 
     def _limit(self, state: State, measure: int, touch: Touch | None, normal: Normal) -> float:
         past = state.past[measure]

@@ -56,15 +56,19 @@ class Circle(msgspec.Struct, array_like=True):
             self.pioneer = True
             return group is not None and max(group.share(PIONEER, 1), self.pioneers) < pioneers
         coworkers = self.coworkers
-        far = len(coworkers) >= settle and all(coworkers.get(other, 0) < shared for other in others)
+        far = len(coworkers) >= settle
         for other in others:
-            coworkers[other] = coworkers.get(other, 0) + 1
+            met = coworkers.get(other, 0)
+            if met >= shared:
+                far = False
+            coworkers[other] = met + 1
         if len(coworkers) > MOST_COWORKERS:
             halved = {other: parcels // 2 for other, parcels in coworkers.items() if parcels > 1}
             # Who only ever meets strangers must not grow either: the latest met stay.
             self.coworkers = dict(list(halved.items() or coworkers.items())[-MOST_COWORKERS // 2 :])
         idle = touch.idle // 3600
-        self.idle = max(self.idle, idle)
+        if idle > self.idle:
+            self.idle = idle
         if not far and idle >= least_dormant and group is not None:
             long = max(least_dormant, 2 * self.own_idle, 2 * group.quantile(IDLE, dormant))
             # In a young log nothing can have lain long, so that it had been ordinary would not be known.

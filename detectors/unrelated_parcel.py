@@ -59,6 +59,7 @@ class State(msgspec.Struct, array_like=True):
         past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each,
             but for sums that share a day with the present window: a leak must not become its own baseline.
         cap: the one-day limit broken today, 0 for none.
+        look: how many parcels today must have before the limits are worth another look.
         counted: latest touches that waited in vain and were counted.
         samples: latest unrelated parcels.
         circle: whom and what this person works with, where context is lacking.
@@ -70,6 +71,7 @@ class State(msgspec.Struct, array_like=True):
     past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in WINDOWS])
     usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(WINDOWS))
     cap: int = 0
+    look: int = 0
     counted: list[tuple[int, int, int]] = []
     samples: list[str] = []
     circle: Circle = msgspec.field(default_factory=Circle)
@@ -163,8 +165,14 @@ class UnrelatedParcel(Detector[State]):
         if not state.begins[-1]:
             state.begins[-1] = time
         state.samples = [*state.samples, parcel][-MOST_SAMPLES:]
+        if state.days[-1] < state.look:
+            return 0.0
         worst = self._worst(state, normal)
         if worst is None:
+            room = min(
+                self._limit(state, index, normal) - count for index, count in enumerate(self._sums(state))
+            )
+            state.look = state.days[-1] + max(1, int(room))
             return 0.0
         if worst[0] == 0:
             state.cap = int(worst[2])
@@ -172,26 +180,33 @@ class UnrelatedParcel(Detector[State]):
 
     def _worst(self, state: State, normal: Normal) -> tuple[int, int, float] | None:
         """(window, count, limit) of the window that exceeds its limit the most, if one does."""
-        group = normal.group(self.group_days)
-        single = group.quantile(MEASURES[0], self.quantile) if group else 0.0
         worst: tuple[int, int, float] | None = None
-        for index, (days, measure) in enumerate(zip(WINDOWS, MEASURES, strict=True)):
-            count = sum(state.days[-days:])
+        for index, count in enumerate(self._sums(state)):
             if count < self.floors[index]:
                 continue
-            newcomer = group is not normal.peers and len(state.past[0]) < self.own_days
-            cold = newcomer or group is None or not self._taught(group, index)
-            limit = float(self.cold[index] if cold else self.floors[index]) - 1
-            if len(state.past[index]) >= self.own_days + days:
-                limit = max(limit, self.own_factor * state.usual[index])
-            if group:
-                # A young log knows single days only; sums of days it has not seen yet spread with the root of their
-                # number.
-                reached = max(group.quantile(measure, self.quantile), sqrt(days) * single)
-                limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
+            limit = self._limit(state, index, normal)
             if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
                 worst = (index, count, limit)
         return worst
+
+    @staticmethod
+    def _sums(state: State) -> list[int]:
+        return [sum(state.days[-days:]) for days in WINDOWS]
+
+    def _limit(self, state: State, index: int, normal: Normal) -> float:
+        """What a window may have without being a case."""
+        group, days = normal.group(self.group_days), WINDOWS[index]
+        newcomer = group is not normal.peers and len(state.past[0]) < self.own_days
+        cold = newcomer or group is None or not self._taught(group, index)
+        limit = float(self.cold[index] if cold else self.floors[index]) - 1
+        if len(state.past[index]) >= self.own_days + days:
+            limit = max(limit, self.own_factor * state.usual[index])
+        if group:
+            # A young log knows single days only; sums of days it has not seen yet spread with the root of their number.
+            single = group.quantile(MEASURES[0], self.quantile)
+            reached = max(group.quantile(MEASURES[index], self.quantile), sqrt(days) * single)
+            limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
+        return limit
 
     @staticmethod
     def _taught(group: Norm, index: int) -> bool:
@@ -268,7 +283,7 @@ class UnrelatedParcel(Detector[State]):
         if state.cap:
             # A day that was a case by itself is told; neither sums of days nor others' baselines grow by it.
             state.days[-1] = min(state.days[-1], state.cap)
-        sums = [sum(state.days[-days:]) for days in WINDOWS]
+        sums = self._sums(state)
         state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
         state.usual = [_second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
         state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
@@ -278,5 +293,5 @@ class UnrelatedParcel(Detector[State]):
             for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
             if finished >= days and not state.cap
         ]
-        state.cap = 0
+        state.cap = state.look = 0
         return lessons + state.circle.close_day()
