@@ -46,6 +46,10 @@ class Lease:
         self._seconds = seconds
         self._seen = time.monotonic()
 
+    def begin(self) -> None:
+        """Count from now on."""
+        self._seen = time.monotonic()
+
     def renew(self) -> None:
         """Say that the process is awake. Raises LeaseError when it was away too long."""
         self.check()

@@ -117,11 +117,17 @@ class Worker:
         app = self._app.faust
         return not app.rebalancing and not app.in_recovery and bool(app.consumer_generation_id)
 
+    async def _stay_awake(self) -> None:
+        """Renew the lease from before the group is joined on: no absence goes unnoticed, no slow start counts as one."""
+        self._lease.begin()
+        while True:
+            self._lease.renew()
+            await asyncio.sleep(TICK)
+
     async def _tick(self) -> None:
         """Everything that is due by the wall clock; decisions never are."""
         consumer = consumer_of(self._app.faust)
         while not self._stopping.is_set():
-            self._lease.renew()
             if self._settled:
                 for tp in consumer.assignment():
                     if tp.topic in STAGE_OF:
@@ -234,6 +240,8 @@ class Worker:
         )
         async with endpoint as served, self._directory.reading():
             await self._directory.loaded.wait()
+            awake = asyncio.ensure_future(self._stay_awake())
+            awake.add_done_callback(self._task_ended)
             consumer_class: Any = BatchConsumer
             consumer_class.held = staticmethod(self._held)
             app.finalize()
@@ -251,6 +259,7 @@ class Worker:
                 for lane in self._lanes.values():
                     lane.closed = True
                 await app.stop()
+                awake.cancel()
 
     def _task_ended(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and (exc := task.exception()) is not None:
