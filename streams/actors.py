@@ -56,6 +56,7 @@ class ActorCodec:
 
     def __init__(self, detectors: tuple[Detector[Any], ...]) -> None:
         self._detectors = detectors
+        self._names = {detector.name for detector in detectors}
         self._tags = [detector.tag for detector in detectors]
         self._decoders = [msgspec.msgpack.Decoder(detector.state_type).decode for detector in detectors]
         self._load = msgspec.msgpack.Decoder(_Loaded).decode
@@ -79,6 +80,5 @@ class ActorCodec:
             decode(stored.states[tag]) if tag in stored.states else detector.initial()
             for tag, decode, detector in zip(self._tags, self._decoders, self._detectors, strict=True)
         ]
-        return Actor(
-            stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, stored.episodes
-        )
+        episodes = {name: episode for name, episode in stored.episodes.items() if name in self._names}
+        return Actor(stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes)

@@ -65,7 +65,8 @@ def make_app(settings: Settings) -> App:
         consumer_max_fetch_size=4 * MIB,
         producer_acks=-1,
         producer_linger=0.002,
-        producer_compression_type="lz4",
+        # aiokafka compresses lz4 at level 9, which took a seventh of a worker's time; snappy takes a ninth of that.
+        producer_compression_type="snappy",
         producer_max_batch_size=MIB,
         producer_max_request_size=33 * MIB,
         producer_request_timeout=60.0,

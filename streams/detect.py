@@ -68,6 +68,7 @@ class DetectStage(KeyedStage[Actor]):
         self._norms_changed = False
         self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
         heapq.heapify(self._timers)
+        self._quiet = {detector.name: detector.quiet * 1000 for detector in detectors}
         self._lessons: list[NormsRow] = []
         self._said: tuple[int, bool | None] = (-1, None)
 
@@ -131,7 +132,9 @@ class DetectStage(KeyedStage[Actor]):
             who = actor.who
             if not who.service:
                 # A machine's days say nothing of what is usual among people.
-                self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons))
+                self._lessons.append(
+                    NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons)
+                )
         actor.day = day
 
     def _case(
@@ -178,7 +181,7 @@ class DetectStage(KeyedStage[Actor]):
             if wake and wake < due:
                 due = wake
         for name, episode in actor.episodes.items():
-            due = min(due, episode.last + self._quiet(name))
+            due = min(due, episode.last + self._quiet[name])
         if due == NEVER:
             actor.due = 0
             return NEVER
@@ -187,9 +190,6 @@ class DetectStage(KeyedStage[Actor]):
             actor.due = due
             heapq.heappush(self._timers, (due, token))
         return due
-
-    def _quiet(self, name: str) -> int:
-        return next((d.quiet for d in self._detectors if d.name == name), 0) * 1000
 
     def _next_due(self) -> int:
         return min(self.norms.due, self._timers[0][0] if self._timers else NEVER)
