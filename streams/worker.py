@@ -118,7 +118,7 @@ class Worker:
         return not app.rebalancing and not app.in_recovery and bool(app.consumer_generation_id)
 
     async def _stay_awake(self) -> None:
-        """Renew the lease from before the group is joined on: no absence goes unnoticed, no slow start counts as one."""
+        """Renew the lease from before the group is joined on: no absence goes unnoticed, no slow start is one."""
         self._lease.begin()
         while True:
             self._lease.renew()
