@@ -91,9 +91,13 @@ class Lane:
     ) -> None:
         self.tp = tp
         self.stage = stage
+        # What was durable when the last owner died may not have been committed; without news it never would be.
+        consumer.ledger[tp] = stage.need
         self.closed = False
         self.checkpointing = False
         self.last_take = time.monotonic()
+        #: When records that do not arrive were last looked for.
+        self.last_look = 0.0
         self.last_checkpoint = time.monotonic()
         self._app = app
         self._consumer = consumer
@@ -141,11 +145,15 @@ class Lane:
 
     async def reread(self) -> None:
         """The partition has records and none arrive: if they were fetched and lost on the way, fetch them again."""
-        self.last_take = time.monotonic()
+        self.last_look = time.monotonic()
         position = await self._consumer.position(self.tp)
-        if position is not None and position > self.stage.need:
-            self._stage_metrics.holes.inc()
-            await self._consumer.rewind(self.tp, self.stage.need)
+        if position is None or position <= self.stage.need:
+            return
+        self._stage_metrics.holes.inc()
+        earliest = (await self._consumer.earliest_offsets(self.tp))[self.tp]
+        if earliest > self.stage.need:
+            self._pass_over(earliest)
+        await self._consumer.rewind(self.tp, self.stage.need)
 
     async def _mend(self, hole: HoleError) -> None:
         """Read again from where the stage stands; go on beyond only what the log itself no longer has."""
@@ -156,16 +164,20 @@ class Lane:
             earliest = (await self._consumer.earliest_offsets(self.tp))[self.tp]
             if earliest > hole.need or not isinstance(self.stage, KeyedStage):
                 beyond = max(earliest, hole.need) if isinstance(self.stage, KeyedStage) else hole.got
-                log.error(
-                    "the log no longer has these offsets; going on beyond them",
-                    topic=self.tp.topic, partition=self.tp.partition, first=hole.need, last=beyond - 1,
-                )  # fmt: skip
-                self.stage.skip_to(beyond)
+                self._pass_over(beyond)
                 self._rewound = (-1, 0.0)
         else:
             self._stage_metrics.holes.inc()
         self._rewound = (self.stage.need, now)
         await self._consumer.rewind(self.tp, self.stage.need)
+
+    def _pass_over(self, beyond: int) -> None:
+        log.error(
+            "the log no longer has these offsets; going on beyond them",
+            topic=self.tp.topic, partition=self.tp.partition, first=self.stage.need, last=beyond - 1,
+        )  # fmt: skip
+        self.stage.skip_to(beyond)
+        self._changed = True
 
     async def flush(self) -> None:
         """Send what the stage gave, in its order: receivers drop what stands before what they have."""
