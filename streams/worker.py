@@ -147,7 +147,7 @@ class Worker:
         if consumer.at_end(tp, stage.need):
             if isinstance(stage, AdmitStage) and quiet >= self._settings.idle_after:
                 await lane.rest()
-        elif quiet >= STILL:
+        elif min(quiet, now - lane.last_look) >= STILL:
             await lane.reread()
         if (
             lane.dirty
