@@ -127,7 +127,7 @@ class Lane:
         try:
             self.stage.take(records)
         except HoleError as hole:
-            await self._mend(hole)
+            await self._mend(hole, records)
             return
         applied = self.stage.need - need
         self.last_take = time.monotonic()
@@ -150,34 +150,33 @@ class Lane:
         if position is None or position <= self.stage.need:
             return
         self._stage_metrics.holes.inc()
-        earliest = (await self._consumer.earliest_offsets(self.tp))[self.tp]
-        if earliest > self.stage.need:
-            self._pass_over(earliest)
+        await self._pass_over_gap()
         await self._consumer.rewind(self.tp, self.stage.need)
 
-    async def _mend(self, hole: HoleError) -> None:
-        """Read again from where the stage stands; go on beyond only what the log itself no longer has."""
+    async def _mend(self, hole: HoleError, records: Sequence[Record]) -> None:
+        """Read again from where the stage stands; go on beyond only what the log itself does not have."""
         now = time.monotonic()
-        if self._rewound[0] == hole.need:
-            if now - self._rewound[1] < REWIND_GRACE:
-                return
-            earliest = (await self._consumer.earliest_offsets(self.tp))[self.tp]
-            if earliest > hole.need or not isinstance(self.stage, KeyedStage):
-                beyond = max(earliest, hole.need) if isinstance(self.stage, KeyedStage) else hole.got
-                self._pass_over(beyond)
-                self._rewound = (-1, 0.0)
-        else:
-            self._stage_metrics.holes.inc()
+        if self._rewound[0] == hole.need and now - self._rewound[1] < REWIND_GRACE:
+            return
+        await self._pass_over_gap()
+        if self.stage.need == hole.got:
+            await self.take(records)
+            return
+        self._stage_metrics.holes.inc()
         self._rewound = (self.stage.need, now)
         await self._consumer.rewind(self.tp, self.stage.need)
 
-    def _pass_over(self, beyond: int) -> None:
-        log.error(
-            "the log no longer has these offsets; going on beyond them",
-            topic=self.tp.topic, partition=self.tp.partition, first=self.stage.need, last=beyond - 1,
-        )  # fmt: skip
-        self.stage.skip_to(beyond)
-        self._changed = True
+    async def _pass_over_gap(self) -> None:
+        """Go on where the log goes on: it expires, is compacted, and holds the marks of transactions."""
+        need = self.stage.need
+        beyond = await self._consumer.next_offset(self.tp, need)
+        if beyond > need and self.stage.need == need:
+            log.warning(
+                "the log has no records at these offsets; going on beyond them",
+                topic=self.tp.topic, partition=self.tp.partition, first=need, last=beyond - 1,
+            )  # fmt: skip
+            self.stage.skip_to(beyond)
+            self._changed = True
 
     async def flush(self) -> None:
         """Send what the stage gave, in its order: receivers drop what stands before what they have."""

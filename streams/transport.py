@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -23,6 +25,8 @@ from faust.types import TP, ConsumerMessage
 #: Longest the broker may hold a fetch back for lack of data, ms. Faust fixes 1500, which a partition whose data was
 #: still buffered when the fetch was sent would have to wait out.
 FETCH_WAIT_MS = 20
+#: Longest a question to the broker outside the stream may take.
+ASK_SECONDS = 10.0
 NAME = "parcelwatch"
 
 
@@ -97,6 +101,28 @@ class BatchConsumer(driver.Consumer):
     async def rewind(self, tp: TP, offset: int) -> None:
         """Read this partition again from `offset`."""
         await self._thread.seek_wait({tp: offset})
+
+    async def next_offset(self, tp: TP, offset: int) -> int:
+        """Where a partition goes on at or after `offset`: its next record, or its end when there is none.
+
+        Asked of the broker by a client of its own, since what this consumer has fetched may have been lost on the way.
+        Gives `offset` when the broker cannot be asked at present.
+        """
+        servers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
+        try:
+            async with (
+                asyncio.timeout(ASK_SECONDS),
+                AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest") as probe,
+            ):
+                probe.assign([tp])
+                probe.seek(tp, offset)
+                end: int = (await probe.end_offsets([tp]))[tp]
+                while await probe.position(tp) < end:
+                    for found in (await probe.getmany(timeout_ms=500, max_records=1)).values():
+                        return int(found[0].offset)
+                return max(offset, end)
+        except (KafkaError, TimeoutError):
+            return offset
 
     def at_end(self, tp: TP, offset: int) -> bool:
         """Whether `offset` is where the partition ends, as far as the broker has said."""

@@ -100,3 +100,18 @@ async def test_a_source_whose_records_have_all_expired_holds_nothing_up(settings
         await producer.send_and_wait(ACCESS_EVENTS, access(1), partition=0)
     async with working(settings):
         assert await labelled(settings, 1) == 1
+
+
+async def test_the_marks_of_a_senders_transactions_hold_nothing_up_and_lose_nothing(
+    settings: Settings,
+) -> None:
+    """A mark takes an offset and is no record: one may end the log, others stand between batches."""
+    async with working(settings):
+        async with AIOKafkaProducer(
+            bootstrap_servers=settings.broker, transactional_id=settings.app_id
+        ) as producer:
+            for number in range(20):
+                async with producer.transaction():
+                    await producer.send(ACCESS_EVENTS, access(number), partition=0)
+                await asyncio.sleep(0.25)  # each fetched on its own: the pace is what is tested
+        assert await labelled(settings, 20) == 20
