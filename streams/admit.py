@@ -20,6 +20,7 @@ from streams.events import (
     Block,
     Context,
     ContextEvent,
+    Reason,
     StaffRecord,
     encode_block,
     source_id,
@@ -184,7 +185,7 @@ class AdmitStage(Stage):
         if self._zones:
             tz = self._zones.offset(carrier, tz, time)
             holiday = self._zones.holiday(carrier, time, tz)
-        reason = f"{event.reason.kind}:{event.reason.id}" if event.reason else ""
+        reason = self._reason(carrier, event.reason) if event.reason else ""
         site, source, n, tokens = event.site, self.source, self._partitions, self._parcels
         for idx, clear in enumerate(parcels or ("",)):
             if clear:
@@ -228,7 +229,7 @@ class AdmitStage(Stage):
             event.site,
             event.route,
             staff,
-            event.ticket,
+            event.ticket and self._parcel(carrier, event.ticket),
         )
         parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True
@@ -243,6 +244,12 @@ class AdmitStage(Stage):
         if value is None and kind is StaffRecord:
             return None  # a tombstone: the person was removed
         return decode(kind, value, self._notes)
+
+    def _reason(self, carrier: str, reason: Reason) -> str:
+        """The reason as far as it can explain: people write phone numbers and names into such fields."""
+        if reason.kind == "ticket":
+            return "ticket:" + (reason.id and self._parcel(carrier, reason.id))
+        return "call:" if reason.kind == "call" else ""
 
     def _parcel(self, carrier: str, clear: str) -> str:
         token = self._parcels.get((carrier, clear))
