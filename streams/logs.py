@@ -26,6 +26,38 @@ _QUIET = {
 }
 
 
+class Repeats(logging.Filter):
+    """Lets a library's message through once in a while only: without its broker aiokafka says the same
+    thousands of times a second. How many were left out is said with the next.
+
+    Args:
+        seconds: between two records of one logger with one text (arguments apart).
+    """
+
+    MOST = 1_000
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written; parcelwatch's own always are."""
+        if not isinstance(record.msg, str) or record.name.startswith("streams"):
+            return True
+        key = (record.name, record.msg)
+        last, left_out = self._last.get(key, (-self._seconds, 0))
+        if record.created - last < self._seconds:
+            self._last[key] = (last, left_out + 1)
+            return False
+        if len(self._last) >= self.MOST:
+            self._last.clear()
+        self._last[key] = (record.created, 0)
+        if left_out:
+            record.msg = f"{record.msg} (and {left_out} times more since it was last logged)"
+        return True
+
+
 def configure(level: str = "info") -> None:
     """Send structlog's and the standard library's records to standard error as JSON lines.
 
@@ -48,6 +80,7 @@ def configure(level: str = "info") -> None:
         redact,
     ]
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -81,3 +81,22 @@ def test_fausts_chatter_is_not_heard_but_its_warnings_are(capsys: pytest.Capture
         logging.getLogger(name).info("fetching")
         logging.getLogger(name).warning("rebalancing")
     assert [line["event"] for line in lines(capsys)] == ["rebalancing"] * 3
+
+
+def test_a_library_that_repeats_itself_is_written_once_in_a_while_and_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a broker aiokafka says the same thing thousands of times a second."""
+    logs.configure()
+    for node in range(1000):
+        logging.getLogger("aiokafka").error("Unable to update metadata from %s", node)
+    logging.getLogger("aiokafka").error("something else")
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    once = logs.Repeats(seconds=1)
+    kept = []
+    for at in (10.0, 10.1, 10.2, 11.5):
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "no broker at %s", ("b1",), None)
+        record.created = at
+        if once.filter(record):
+            kept.append(record.getMessage())
+    assert kept == ["no broker at b1", "no broker at b1 (and 2 times more since it was last logged)"]
