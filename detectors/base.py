@@ -124,6 +124,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     en: str
     vi: str
 
+    def __post_init__(self) -> None:
+        # 7 and 7.0 are equal in Python but not on the wire: a finding must read the same before and after a restart.
+        for numbers in (self.measures, self.baseline):
+            numbers.update({name: float(number) for name, number in numbers.items()})
+        msgspec.structs.force_setattr(self, "score", float(self.score))
+        msgspec.structs.force_setattr(self, "evidence", float(self.evidence))
+
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One message about one episode: it opened (activity 1), grew (2) or closed (3).

@@ -194,18 +194,26 @@ class Run:
     """Every stage over logs in memory, each taking its turn when told to.
 
     Args:
-        partitions: of every topic.
         sent: what is in the inbound logs from the beginning.
+        partitions: of every topic.
+        people: the staff directory; by default a small one.
+        detectors: by default the watchful ones.
     """
 
-    def __init__(self, sent: Iterable[Sent], partitions: int = 2) -> None:
+    def __init__(
+        self,
+        sent: Iterable[Sent],
+        partitions: int = 2,
+        people: Iterable[bytes] | None = None,
+        detectors: tuple[Detector[Any], ...] = WATCHFUL,
+    ) -> None:
         self._now = 0
         self._given: dict[Where, list[MemoryRecord]] = {}
         self.partitions = partitions
         self.pipeline = Pipeline(
-            RING, partitions=partitions, arrived=lambda: self._now, detectors=WATCHFUL, keep_logs=True
+            RING, partitions=partitions, arrived=lambda: self._now, detectors=detectors, keep_logs=True
         )
-        for value in directory():
+        for value in directory() if people is None else people:
             self.send(Sent(STAFF_DIRECTORY, value, MONDAY))
         for one in sent:
             self.send(one)
@@ -384,6 +392,10 @@ class Run:
                 were packed into blocks: each keyed stage's progress and the norms' `upto`.
         """
         self.pipeline.checkpoint()
+        return self.stored(progress=progress)
+
+    def stored(self, *, progress: bool = False) -> dict[tuple[str, int, bytes], bytes]:
+        """The same as it stands in the stores."""
         found: dict[tuple[str, int, bytes], bytes] = {}
         for (table, partition), store in self.pipeline.stores.items():
             for key, value in store.items():

@@ -7,17 +7,21 @@ import random
 import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from detectors import DETECTORS
 from detectors.base import Person, Touch
 from streams.detect import DetectStage
 from streams.events import DETECT_SOURCE, RELATE_SOURCE, Block, decode_block, encode_block, source_id
 from streams.merge import Merge
 from streams.pipeline import INBOUND, MemoryRecord
+from streams.simulator import SimulationConfig, simulate
 from streams.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from tests.law_harness import (
+    DAY,
     HOUR,
     MONDAY,
     SECOND,
@@ -168,6 +172,21 @@ def test_what_a_late_resumption_teaches_reaches_the_others() -> None:
     for offset, out in enumerate(out for out in stage.out if out.partition == 1):
         heard.ingest(offset, decode_block(out.value))
     assert [len(rows) for _, _, rows in heard.aside] == [1]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_catalogue_decides_the_same_across_crashes(seed: int) -> None:
+    """A simulated carrier's days, leaks and all: what detectors keep comes back from a store byte for byte."""
+    simulation = simulate(SimulationConfig(staff=20, days=3, seed=seed, parcels_per_courier=20))
+    sent = [
+        Sent(topic, msgspec.json.encode(record), MONDAY + 9 * DAY) for topic, record in simulation.events()
+    ]
+    people = [msgspec.json.encode(record) for record in simulation.directory]
+    plain = Run(sent, 2, people, DETECTORS).finish()
+    crashed = Run(sent, 2, people, DETECTORS).finish(500, random.Random(seed), crashes=25)
+    assert {json.loads(value)["activity_id"] for value in plain.alerts.values()} == {1, 2, 3}
+    assert crashed.alerts == plain.alerts
+    assert crashed.states() == plain.states()
 
 
 #: What carriers send and parcelwatch keeps in clear: where people work and what tickets are called, not who anyone is.
