@@ -455,7 +455,7 @@ def _without_upto(key: bytes, value: bytes) -> bytes:
 
 def event_id(record: MemoryRecord) -> str:
     """The id a carrier gave a record."""
-    found: str = json.loads(record.value or b"")["id"]
+    found: str = json.loads(record.value or b"").get("id", f"none, at {record.offset}")
     return found
 
 
