@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import click
 
 from streams.commands.common import plain_errors
+from streams.filelock import file_lock
 from streams.logs import configure
-from streams.settings import load_settings
+from streams.settings import Settings, SettingsError, load_settings
 from streams.tokens import Keyring
 from streams.topic_admin import TopicError, ensure_topics
 from streams.worker import run_worker
@@ -33,5 +36,31 @@ def command() -> None:
     settings = load_settings()
     configure(settings.log_level)
     keys = Keyring.load(settings.keys_path)
-    ensure_topics(settings)
-    asyncio.run(run_worker(settings, keys))
+    with own_data_dir(settings):
+        ensure_topics(settings)
+        asyncio.run(run_worker(settings, keys))
+
+
+@contextmanager
+def own_data_dir(settings: Settings) -> Iterator[None]:
+    """Hold the data folder, made when absent, against other workers: two would open each other's stores.
+
+    Raises:
+        SettingsError: it cannot be written to, or another worker has it.
+    """
+    folder = settings.data_dir / "worker"
+    where = f"setting data_dir = {settings.data_dir}"
+    lock = ExitStack()
+    try:
+        lock.enter_context(file_lock(folder / "lock", timeout=5.0))
+    except TimeoutError:
+        raise SettingsError(
+            f"{where}: another worker uses it; set PARCELWATCH_DATA_DIR to a folder of this worker's own"
+        ) from None
+    except OSError as exc:
+        raise SettingsError(
+            f"{where}: cannot write to {folder} ({exc.strerror}); set PARCELWATCH_DATA_DIR to a folder this "
+            "user may write to"
+        ) from None
+    with lock:
+        yield
