@@ -124,6 +124,12 @@ class BatchConsumer(driver.Consumer):
         except (KafkaError, TimeoutError):
             return offset
 
+    @property
+    def member_id(self) -> str:
+        """What the group calls this process; empty when it does not know it."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return str(getattr(coordinator, "member_id", ""))
+
     def at_end(self, tp: TP, offset: int) -> bool:
         """Whether `offset` is where the partition ends, as far as the broker has said."""
         end = self.highwater(tp)
@@ -156,3 +162,18 @@ def consumer_of(app: faust.App) -> BatchConsumer:
     consumer = app.consumer
     assert isinstance(consumer, BatchConsumer), "the app runs on another transport"
     return consumer
+
+
+def guard_sends(app: faust.App, check: Callable[[], None]) -> None:
+    """Have `check` called right before each request of the started producer is written to its connection.
+
+    What was handed to the producer in time may still wait there when the process is paused; it must not go out after.
+    """
+    client = app.producer._ensure_producer().client  # type: ignore[attr-defined]  # the aiokafka driver's
+    send = client.send
+
+    async def guarded(node_id: int, request: Any, **more: Any) -> Any:
+        check()
+        return await send(node_id, request, **more)
+
+    client.send = guarded

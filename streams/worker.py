@@ -20,7 +20,7 @@ from streams.admit import AdmitStage
 from streams.app import STAGE_OF, App, make_app
 from streams.broadcast import DirectoryReader
 from streams.detect import DetectStage
-from streams.lane import Lane, Lease
+from streams.lane import Lane, Lease, LeaseError
 from streams.local_time import Zones
 from streams.metrics import Metrics, new_registry
 from streams.relate import RelateStage
@@ -29,7 +29,7 @@ from streams.stage import KeyedStage, Stage
 from streams.state import TableStore
 from streams.tokens import Keyring
 from streams.topics import ACTOR_LOG, PARCEL_LOG, STAFF_DIRECTORY
-from streams.transport import BatchConsumer, consumer_of
+from streams.transport import BatchConsumer, consumer_of, guard_sends
 from streams.validate import CORRECTIONS, REASONS
 
 log = structlog.get_logger(__name__)
@@ -66,6 +66,7 @@ class Worker:
             self.registry, rejections=REASONS, corrections=CORRECTIONS, detectors=[d.name for d in DETECTORS]
         )
         self._lagging_since: float | None = None
+        self._member = ""
         for topic in STAGE_OF:
             self._declare_agent(topic)
         app = self._app.faust
@@ -117,6 +118,12 @@ class Worker:
         app = self._app.faust
         return not app.rebalancing and not app.in_recovery and bool(app.consumer_generation_id)
 
+    def _check_lease(self) -> None:
+        try:
+            self._lease.check()
+        except LeaseError as exc:
+            self._fail(exc)
+
     async def _stay_awake(self) -> None:
         """Renew the lease from before the group is joined on: no absence goes unnoticed, no slow start is one."""
         self._lease.begin()
@@ -129,17 +136,29 @@ class Worker:
         consumer = consumer_of(self._app.faust)
         while not self._stopping.is_set():
             if self._settled:
+                self._check_alone(consumer)
                 for tp in consumer.assignment():
                     if tp.topic in STAGE_OF:
                         await self._attend(tp, consumer)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK)
 
+    def _check_alone(self, consumer: BatchConsumer) -> None:
+        """Kafka lets two processes take one static member's place from each other for ever, both of them writing."""
+        member = consumer.member_id
+        if self._settings.worker_id and self._member not in ("", member):
+            raise LeaseError(
+                f"the group gave the place of worker_id {self._settings.worker_id} to another process or to none; when "
+                "two workers have the same PARCELWATCH_WORKER_ID, give each its own"
+            )
+        self._member = member
+
     async def _attend(self, tp: TP, consumer: BatchConsumer) -> None:
         if tp not in self._lanes:
             # Faust starts fetching before partitions are in place, and drops what it fetched: begin where the stage
-            # stands.
+            # stands. Meanwhile the partition may be revoked: the next tick sees.
             await consumer.rewind(tp, self._lane(tp).stage.need)
+            return
         lane = self._lanes[tp]
         now = time.monotonic()
         stage = lane.stage
@@ -246,6 +265,7 @@ class Worker:
             consumer_class.held = staticmethod(self._held)
             app.finalize()
             await app.start()
+            guard_sends(app, self._check_lease)
             tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._watch())]
             for task in tasks:
                 task.add_done_callback(self._task_ended)

@@ -45,20 +45,24 @@ def settings(own_broker: Broker, tmp_path: Path, app_id: str) -> Settings:
     return made
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PARCELWATCH_BROKER": settings.broker,
+        "PARCELWATCH_APP_ID": settings.app_id,
+        "PARCELWATCH_PARTITIONS": str(settings.partitions),
+        "PARCELWATCH_DATA_DIR": str(settings.data_dir),
+        "PARCELWATCH_HTTP_PORT": "0",
+    }
+
+
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[None]:
     """A worker process; it must end well when told to."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from streams.cli import main; main()", "worker",
         stderr=asyncio.subprocess.DEVNULL,
-        env={
-            **os.environ,
-            "PARCELWATCH_BROKER": settings.broker,
-            "PARCELWATCH_APP_ID": settings.app_id,
-            "PARCELWATCH_PARTITIONS": str(settings.partitions),
-            "PARCELWATCH_DATA_DIR": str(settings.data_dir),
-            "PARCELWATCH_HTTP_PORT": "0",
-        },
+        env=environment(settings),
     )  # fmt: skip
     try:
         yield
@@ -115,3 +119,32 @@ async def test_the_marks_of_a_senders_transactions_hold_nothing_up_and_lose_noth
                     await producer.send(ACCESS_EVENTS, access(number), partition=0)
                 await asyncio.sleep(0.25)  # each fetched on its own: the pace is what is tested
         assert await labelled(settings, 20) == 20
+
+
+async def test_of_two_workers_with_one_worker_id_none_writes_on_beside_the_other(settings: Settings) -> None:
+    """Kafka gives a static member's place to whoever asks last: both would take it from each other for ever."""
+
+    async def start(number: int) -> asyncio.subprocess.Process:
+        env = {**environment(settings), "PARCELWATCH_WORKER_ID": "same"}
+        env["PARCELWATCH_KEYS_FILE"] = str(settings.keys_path)
+        env["PARCELWATCH_DATA_DIR"] = str(settings.data_dir / str(number))
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from streams.cli import main; main()", "worker",
+            stderr=asyncio.subprocess.PIPE, env=env,
+        )  # fmt: skip
+
+    first = await start(1)
+    assert first.stderr is not None
+    async with asyncio.timeout(PATIENCE):
+        while b"worker started" not in await first.stderr.readline():
+            pass
+        second = await start(2)
+        try:
+            _, said = await first.communicate()
+            assert first.returncode == 70
+            assert b"PARCELWATCH_WORKER_ID" in said
+        finally:
+            for process in (first, second):
+                if process.returncode is None:
+                    process.kill()
+                await process.communicate()
