@@ -110,7 +110,8 @@ class Lane:
         self._unacknowledged: list[Any] = []
         self._changed = False
         self._rewound: tuple[int, float] = (-1, 0.0)
-        self._told = {} if not isinstance(stage, AdmitStage) else dict.fromkeys(stage.counts, 0)
+        # What other owners counted is theirs to tell: a partition that comes and goes is not counted anew each time.
+        self._told = dict(stage.counts) if isinstance(stage, AdmitStage) else {}
         self._duplicates = 0
 
     @property
