@@ -31,6 +31,7 @@ from streams.tokens import Keyring
 from streams.topics import ACTOR_LOG, PARCEL_LOG, STAFF_DIRECTORY
 from streams.transport import BatchConsumer, consumer_of, guard_sends
 from streams.validate import CORRECTIONS, REASONS
+from streams.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,7 @@ class Worker:
         self.metrics = Metrics(
             self.registry, rejections=REASONS, corrections=CORRECTIONS, detectors=[d.name for d in DETECTORS]
         )
-        self._lagging_since: float | None = None
+        self._watch = Watch(self._lanes, self._held, self.metrics)
         self._member = ""
         for topic in STAGE_OF:
             self._declare_agent(topic)
@@ -212,42 +213,16 @@ class Worker:
             return False, "reading the staff directory"
         if not self._settled:
             return False, "joining the group or restoring state"
-        return True, f"running {len(self._lanes)} partitions"
+        return self._watch.ready()
 
-    def _healthy(self) -> tuple[bool, str]:
-        stuck = self._lagging_since
-        if stuck is not None and time.monotonic() - stuck > 60:
-            return False, "records wait and no checkpoint was made for a minute; restart the worker"
-        return True, "alive"
-
-    async def _watch(self) -> None:
-        """Lag, sizes, and whether the stream still moves."""
+    async def _look(self) -> None:
         consumer = consumer_of(self._app.faust)
         while not self._stopping.is_set():
             if self._settled:
-                self._measure(consumer)
+                await self._watch.ask(consumer)
+                self._watch.measure(consumer)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
-
-    def _measure(self, consumer: BatchConsumer) -> None:
-        lag: dict[str, int] = {}
-        pending: dict[str, int] = {}
-        keys: dict[str, int] = {}
-        for lane in list(self._lanes.values()):
-            end = consumer.highwater(lane.tp)
-            lag[lane.tp.topic] = lag.get(lane.tp.topic, 0) + max(0, (end or 0) - lane.stage.need)
-            if isinstance(lane.stage, KeyedStage):
-                name = STAGE_OF[lane.tp.topic]
-                pending[name] = pending.get(name, 0) + lane.stage.merge.pending
-                keys[name] = keys.get(name, 0) + len(lane.stage.states.cache)
-        for topic, records in lag.items():
-            self.metrics.lag(topic, records)
-        for name, rows in pending.items():
-            self.metrics.stage[name].pending_records.set(rows)
-            self.metrics.stage[name].state_keys.set(keys[name])
-        moved = max((max(lane.last_take, lane.last_checkpoint) for lane in self._lanes.values()), default=0.0)
-        waits = any(lag.values()) and time.monotonic() - moved > 1
-        self._lagging_since = (self._lagging_since or time.monotonic()) if waits else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[health.Endpoint]:
@@ -255,7 +230,7 @@ class Worker:
         settings = self._settings
         app = self._app.faust
         endpoint = health.serve(
-            settings.http_host, settings.http_port, self.registry, self._ready, self._healthy
+            settings.http_host, settings.http_port, self.registry, self._ready, self._watch.healthy
         )
         async with endpoint as served, self._directory.reading():
             await self._directory.loaded.wait()
@@ -266,7 +241,7 @@ class Worker:
             app.finalize()
             await app.start()
             guard_sends(app, self._check_lease)
-            tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._watch())]
+            tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._look())]
             for task in tasks:
                 task.add_done_callback(self._task_ended)
             try:
