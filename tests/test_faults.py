@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 KILLS = 7
 #: Session timeout of trials in which a worker does not come back, seconds.
-SESSION = "4"
+SESSION = "8"
 
 
 @pytest.fixture(scope="module")
