@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import shutil
 import signal
 import sys
@@ -12,21 +11,17 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.structs import TopicPartition as AdminPartition
 
-from detectors import DETECTORS
 from streams.broker_config import free_port
 from streams.pipeline import MemoryRecord
 from streams.settings import Settings
-from streams.simulator import SimulationConfig, simulate
 from streams.sources import source_key, source_partition
 from streams.topic_admin import ensure_topics
 from streams.topics import (
@@ -39,45 +34,15 @@ from streams.topics import (
     STAFF_DIRECTORY,
     topic_specs,
 )
-from tests.law_harness import BAD, RING, Run, Sent
+from tests.law_harness import RING, Run
+from tests.scene import PARTITIONS, Scene
+from tests.senders import Sent
 
-PARTITIONS = 4
 SOURCES = (STAFF_DIRECTORY, PARCEL_CONTEXT, ACCESS_EVENTS, PARCEL_LOG, ACTOR_LOG)
 TABLES = ("admit", "relate", "detect")
 PATIENCE = 90.0
 #: The file of the ring all trials share; a ring saves itself to one place only.
 _ring: list[bytes] = []
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a carrier sends, and what must come of it: the same stages in one process, nothing failing.
-
-    Attributes:
-        people: the staff directory.
-        sent: everything else, in order of arrival.
-        wanted: a finished run.
-    """
-
-    people: list[bytes]
-    sent: list[Sent]
-    wanted: Run
-
-    @classmethod
-    def of(cls, seed: int, staff: int, days: int) -> Scene:
-        """A simulated carrier's days: leaks planted, some of it sent twice, some of it unreadable."""
-        rng = random.Random(seed)
-        simulation = simulate(SimulationConfig(staff=staff, days=days, seed=seed))
-        now = int(time.time() * 1000)
-        sent: list[Sent] = []
-        for topic, record in simulation.events():
-            sent.append(Sent(topic, msgspec.json.encode(record), now))
-            if rng.random() < 0.002:
-                sent.append(rng.choice(sent[-200:]))
-            if rng.random() < 0.001:
-                sent.append(Sent(rng.choice((ACCESS_EVENTS, PARCEL_CONTEXT)), rng.choice(BAD), now))
-        people = [msgspec.json.encode(line) for line in simulation.directory]
-        return cls(people, sent, Run(sent, PARTITIONS, people, DETECTORS).finish())
 
 
 class Stand:
@@ -293,24 +258,3 @@ async def until(
             logs = "\n".join(worker.log_tail() for worker in workers)
             raise AssertionError(f"waited {patience:.0f} s in vain until {what}\n{logs}")
         await asyncio.sleep(every)
-
-
-def check(outcome: Run, scene: Scene, trial: str = "") -> None:
-    """Hold what came of a trial to what must: alerts, states, and every offset accounted for exactly once."""
-    wanted = scene.wanted
-    assert outcome.alerts == wanted.alerts, f"{trial}: {_unlike(outcome.alerts, wanted.alerts)}"
-    found, states = outcome.stored(), wanted.states()
-    assert found == states, f"{trial}: {_unlike(found, states)}"
-    for where in wanted.logs:
-        if where[0] in (ACCESS_EVENTS, PARCEL_CONTEXT):
-            assert [r.value for r in outcome.logs[where]] == [r.value for r in wanted.logs[where]], trial
-            assert outcome.admitted(where) == wanted.admitted(where), trial
-            assert outcome.rejected(where) == wanted.rejected(where), trial
-
-
-def _unlike(found: dict[Any, bytes], wanted: dict[Any, bytes]) -> str:
-    keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
-    lines = [
-        f"{key}\n  found  {found.get(key, b'')!r}\n  wanted {wanted.get(key, b'')!r}" for key in keys[:3]
-    ]
-    return f"{len(keys)} differ, " + "\n".join(["first of them:", *lines])

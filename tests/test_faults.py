@@ -16,7 +16,8 @@ import pytest
 
 from streams.broker import Broker
 from streams.topics import ALERTS
-from tests.fault_harness import SOURCES, TABLES, Scene, Stand, check, until
+from tests.fault_harness import SOURCES, TABLES, Stand, until
+from tests.scene import Scene, check
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
