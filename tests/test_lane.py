@@ -32,6 +32,9 @@ class Journal:
     async def send(self, topic: str, _key: Any, value: bytes, *_: Any) -> asyncio.Future[Any]:
         """As Faust's producer: returns once the record is in line."""
         await self.hold.wait()
+        await asyncio.sleep(
+            0
+        )  # others may run before the record is in line, as when metadata or memory is waited for
         self.did.append(f"send {value.decode()}")
         return self.acks.setdefault(value.decode(), asyncio.get_running_loop().create_future())
 
