@@ -57,11 +57,11 @@ async def test_a_worker_without_its_broker_is_not_ready_and_with_it_ready_again(
         )  # fmt: skip
         try:
             async with aiohttp.ClientSession() as session:
-                assert "running 5 partitions" in await answer(session, unused_tcp_port, 200)
+                assert "running" in await answer(session, unused_tcp_port, 200)
                 broker.stop()
                 assert "the broker has not answered" in await answer(session, unused_tcp_port, 503)
                 broker.start()
-                assert "running 5 partitions" in await answer(session, unused_tcp_port, 200)
+                assert "running" in await answer(session, unused_tcp_port, 200)
             worker.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(worker.wait(), PATIENCE) == 0
         finally:
