@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import CoordinatorNotAvailableError
 from kafka.structs import TopicPartition as AdminPartition
 
 from streams.broker_config import free_port
@@ -132,11 +133,25 @@ class Stand:
                 process.kill()
             await process.wait()
 
+    def _committed(self) -> dict[AdminPartition, int]:
+        try:
+            found = self._admin.list_group_offsets(self.settings.app_id)[self.settings.app_id]
+        except CoordinatorNotAvailableError:  # a broker that has had no group yet
+            return {}
+        return {tp: max(at.offset, 0) for tp, at in found.items()}
+
     def lag(self) -> int:
         """Records not committed by the group; committed offsets are read before the ends."""
-        committed = self._admin.list_group_offsets(self.settings.app_id)[self.settings.app_id]
-        ends = self.ends(SOURCES)
-        return sum(end - max(committed[tp].offset if tp in committed else 0, 0) for tp, end in ends.items())
+        committed = self._committed()
+        return sum(end - committed.get(tp, 0) for tp, end in self.ends(SOURCES).items())
+
+    def admitted(self) -> int:
+        """Inbound records the group has committed."""
+        return sum(at for tp, at in self._committed().items() if tp.topic in (ACCESS_EVENTS, PARCEL_CONTEXT))
+
+    async def come_to(self, goal: float) -> bool:
+        """Whether that many are."""
+        return await asyncio.to_thread(self.admitted) >= goal
 
     def ends(self, topics: Iterable[str]) -> dict[AdminPartition, int]:
         """Where each partition of the topics ends."""
@@ -243,9 +258,13 @@ class Worker:
         """Send a signal."""
         self.process.send_signal(number)
 
+    def log(self) -> str:
+        """All it has logged."""
+        return (self.data / "log").read_text(errors="replace")
+
     def log_tail(self) -> str:
-        """The end of what it logged."""
-        return "\n".join((self.data / "log").read_text(errors="replace").splitlines()[-15:])
+        """The end of that."""
+        return "\n".join(self.log().splitlines()[-15:])
 
 
 async def until(

@@ -48,6 +48,10 @@ class Scene:
         people = [msgspec.json.encode(line) for line in simulation.directory]
         return cls(people, sent, Run(sent, PARTITIONS, people, DETECTORS).finish())
 
+    def actors(self) -> set[str]:
+        """Clear staff ids."""
+        return {msgspec.json.decode(line)["actor"] for line in self.people}
+
 
 def check(outcome: Run, scene: Scene, trial: str = "") -> None:
     """Hold what came of a trial to what must: alerts, states, and every offset accounted for exactly once."""
