@@ -9,7 +9,7 @@ import click
 
 from streams.audit import AuditError
 from streams.keyfile import KeyringError
-from streams.settings import SettingsError, load_settings
+from streams.settings import Settings, SettingsError, load_settings
 from streams.tokens import Keyring
 
 
@@ -25,6 +25,12 @@ def plain_errors(*also: type[Exception]) -> Iterator[None]:
         yield
     except plain as exc:
         raise click.ClickException(str(exc)) from None
+
+
+def plain_settings() -> Settings:
+    """The settings; when they cannot be used the command ends with one line that says why."""
+    with plain_errors():
+        return load_settings()
 
 
 def load_keyring() -> Keyring:

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from streams import health, logs
+from streams.commands.common import plain_settings
 from streams.deliveries import Outbox, OutboxError, Standing, State
 from streams.metrics import new_registry
-from streams.settings import Settings, SettingsError, load_settings
+from streams.settings import Settings, SettingsError
 from streams.sinks import Delivery, Sink, open_sinks
 from streams.tell import Tell
 
@@ -54,7 +55,7 @@ def command(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    settings = _settings()
+    settings = plain_settings()
     logs.configure(settings.log_level)
     try:
         sinks = open_sinks(settings)
@@ -78,7 +79,7 @@ def command(ctx: click.Context) -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 def list_(receiver: str | None, state: State | None, limit: int) -> None:
     """Show how the receivers stand, and the newest deliveries."""
-    settings = _settings()
+    settings = plain_settings()
     with _existing_outbox(settings) as outbox:
         standings = {name: Standing() for name in settings.receivers} | outbox.standings()
         entries = outbox.entries(receiver, state, limit)
@@ -117,7 +118,7 @@ def resend(receiver: str | None, id_: str | None, all_undelivered: bool) -> None
 
     A running `parcelwatch tell` begins within a second; otherwise the next one does.
     """
-    settings = _settings()
+    settings = plain_settings()
     if [receiver is not None, id_ is not None, all_undelivered].count(True) != 1:
         raise click.UsageError("give one of --receiver, --id and --all-undelivered")
     if receiver is not None:
@@ -140,7 +141,7 @@ def send_test(receiver: str) -> None:
     Shows what it answers. The message's type is parcelwatch.test; it is neither kept nor tried again. The
     exit status is 0 only if it was delivered.
     """
-    settings = _settings()
+    settings = plain_settings()
     _known(settings, receiver)
     try:
         sink = open_sinks(settings)[receiver]
@@ -160,13 +161,6 @@ def send_test(receiver: str) -> None:
     if outcome.kind != "delivered":
         raise click.ClickException(f"{receiver} did not take {message.id}: {outcome.detail} ({took:.2f} s)")
     click.echo(f"{receiver} took {message.id}: {outcome.detail} ({took:.2f} s)")
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from None
 
 
 def outbox_path(settings: Settings) -> Path:

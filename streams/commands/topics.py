@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import click
 
-from streams.commands.common import plain_errors
-from streams.settings import Settings, load_settings
+from streams.commands.common import plain_settings
 from streams.topic_admin import TopicError, TopicState, check_topics, ensure_topics
 from streams.topics import TopicSpec, topic_specs
-
-
-def _settings() -> Settings:
-    with plain_errors():
-        return load_settings()
 
 
 @click.group("topics")
@@ -38,7 +32,7 @@ def create() -> None:
     Safe to repeat. Topics that exist are never altered; when one of them is such that data would be lost,
     it is named with the remedy, and the exit code is 1. `worker` and `demo` do the same when they start.
     """
-    settings = _settings()
+    settings = plain_settings()
     try:
         created = ensure_topics(settings)
     except TopicError as exc:
@@ -56,7 +50,7 @@ def check() -> None:
     Compared are the number of partitions, the replicas, and each setting that parcelwatch relies on.
     Longer retention and larger messages than asked for are fine. Each difference comes with its remedy.
     """
-    settings = _settings()
+    settings = plain_settings()
     try:
         states = check_topics(settings)
     except TopicError as exc:
@@ -72,7 +66,7 @@ def check() -> None:
 @command.command()
 def describe() -> None:
     """Say what each topic is for, and how it must exist. Asks no broker."""
-    settings = _settings()
+    settings = plain_settings()
     for spec in topic_specs(settings):
         _show_spec(spec, settings.replication)
 
