@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors.base import Lesson, Norm, Touch, log_bin
+from detectors.base import Lesson, Normal, Touch, log_bin
 
 #: Hours a parcel first touched had lain untouched (a day's highest), and days with parcels nobody had touched.
 IDLE, PIONEER = "circle.idle", "circle.pioneer"
@@ -36,8 +36,9 @@ class Circle(msgspec.Struct, array_like=True):
     def is_far(
         self,
         touch: Touch,
-        group: Norm | None,
+        normal: Normal,
         *,
+        group_days: int,
         shared: int,
         settle: int,
         dormant: float,
@@ -48,12 +49,13 @@ class Circle(msgspec.Struct, array_like=True):
 
         Args:
             touch: a first touch.
-            group: what is usual among others, None while unknown.
-            shared, settle, dormant, least_dormant, pioneers: see `UnrelatedParcel`.
+            normal: what is usual among others.
+            group_days, shared, settle, dormant, least_dormant, pioneers: see `UnrelatedParcel`.
         """
         others = touch.others
         if not others:
             self.pioneer = True
+            group = normal.group(group_days)
             return group is not None and max(group.share(PIONEER, 1), self.pioneers) < pioneers
         coworkers = self.coworkers
         far = len(coworkers) >= settle
@@ -69,7 +71,7 @@ class Circle(msgspec.Struct, array_like=True):
         idle = touch.idle // 3600
         if idle > self.idle:
             self.idle = idle
-        if not far and idle >= least_dormant and group is not None:
+        if not far and idle >= least_dormant and (group := normal.group(group_days)) is not None:
             long = max(least_dormant, 2 * self.own_idle, 2 * group.quantile(IDLE, dormant))
             # In a young log nothing can have lain long, so that it had been ordinary would not be known.
             far = idle > long and 24 * group.quantile(AGE, 1.0) >= 2 * long

@@ -145,7 +145,7 @@ class UnrelatedParcel(Detector[State]):
         if touch.context:
             return 0.0 if touch.explanation else self._wait(state, touch, normal)
         far = state.circle.is_far(
-            touch, normal.group(self.group_days), shared=self.shared, settle=self.settle, dormant=self.dormant,
+            touch, normal, group_days=self.group_days, shared=self.shared, settle=self.settle, dormant=self.dormant,
             least_dormant=self.least_dormant, pioneers=self.pioneers,
         )  # fmt: skip
         return self._count(state, touch.time, touch.parcel, normal) if far else 0.0

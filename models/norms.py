@@ -32,13 +32,10 @@ class GroupNorm:
     """The norm of one group: read-only view with its answers cached until it next learns."""
 
     def __init__(self, days: int, measures: Measures) -> None:
-        self._days = days
+        self.days = days // WEIGHT
+        self._weight = days
         self._measures = measures
         self._answers: dict[tuple[str, str, float], float] = {}
-
-    @property
-    def days(self) -> int:
-        return self._days // WEIGHT
 
     def quantile(self, measure: str, q: float) -> float:
         key = ("q", measure, q)
@@ -49,7 +46,7 @@ class GroupNorm:
         return answer
 
     def share(self, measure: str, number: int) -> float:
-        return self._measures.get(measure, {}).get(number, 0) / self._days if self._days else 0.0
+        return self._measures.get(measure, {}).get(number, 0) / self._weight if self._weight else 0.0
 
     def tail(self, measure: str, value: float) -> float:
         histogram = self._measures.get(measure, {})

@@ -17,7 +17,7 @@ class Actor(msgspec.Struct):
     Attributes:
         pos: position of the last row applied.
         day: latest local day seen, counted from 1970-01-01; 0 before the first.
-        due: event time (ms) at which something is to be done though the person does nothing; 0 for never.
+        due: order time (ms) at which to look whether something is to be done though the person does nothing; 0: never.
         utc_offset: minutes, of the latest touch.
         who: the person as of the latest touch.
         states: one a detector, in the catalogue's order.

@@ -80,14 +80,13 @@ class AdmitStage(Stage):
         self._partitions = partitions
         self._directory = directory
         self._keys = keys
-        self._zones = zones
+        self._zones = zones if zones else None
         self._key = f"{RESERVED}progress/{topic}".encode()
         raw = store.get(self._key)
         self.progress = msgspec.msgpack.decode(raw, type=Progress) if raw else Progress()
         self.counts = Counter(self.progress.counts)
         self.source = source_id(_SOURCES.get(topic, 9), partition)
         self._ids = RecentIds(topic, store, self.progress.next)
-        self._parcels: dict[tuple[str, str], str] = {}
         self._resting = False
         self._notes: list[str] = []
         self._clock = Clock()
@@ -182,14 +181,15 @@ class AdmitStage(Stage):
             parcels, records = (), 0
         st = self.progress.advance(time, arrived)
         holiday = False
-        if self._zones:
+        if self._zones is not None:
             tz = self._zones.offset(carrier, tz, time)
             holiday = self._zones.holiday(carrier, time, tz)
         reason = self._reason(carrier, event.reason) if event.reason else ""
-        site, source, n, tokens = event.site, self.source, self._partitions, self._parcels
+        site, source, n = event.site, self.source, self._partitions
+        token = self._directory.cipher(carrier).parcel
         for idx, clear in enumerate(parcels or ("",)):
             if clear:
-                parcel = tokens.get((carrier, clear)) or self._parcel(carrier, clear)
+                parcel = token(clear)
                 target = crc32(parcel.encode()) % n
             else:
                 parcel, target = "", crc32(person.token.encode()) % n
@@ -207,7 +207,8 @@ class AdmitStage(Stage):
 
     def _context(self, event: ContextEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
         carrier = event.carrier
-        parcel = self._parcel(carrier, event.parcel)
+        token = self._directory.cipher(carrier).parcel
+        parcel = token(event.parcel)
         kind = _KIND_CODES.get(event.kind)
         if kind is None:
             raise RefusalError("unknown_kind", "the kind is none of the known", "$.kind", carrier)
@@ -229,7 +230,7 @@ class AdmitStage(Stage):
             event.site,
             event.route,
             staff,
-            event.ticket and self._parcel(carrier, event.ticket),
+            event.ticket and token(event.ticket),
         )
         parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True
@@ -248,17 +249,8 @@ class AdmitStage(Stage):
     def _reason(self, carrier: str, reason: Reason) -> str:
         """The reason as far as it can explain: people write phone numbers and names into such fields."""
         if reason.kind == "ticket":
-            return "ticket:" + (reason.id and self._parcel(carrier, reason.id))
+            return "ticket:" + (reason.id and self._directory.cipher(carrier).parcel(reason.id))
         return "call:" if reason.kind == "call" else ""
-
-    def _parcel(self, carrier: str, clear: str) -> str:
-        token = self._parcels.get((carrier, clear))
-        if token is None:
-            token = self._directory.cipher(carrier).parcel(clear)
-            if len(self._parcels) >= 100_000:
-                self._parcels.clear()
-            self._parcels[carrier, clear] = token
-        return token
 
     def _reject(self, record: Record, refusal: RefusalError) -> None:
         self.counts[f"rejected/{refusal.reason}"] += 1

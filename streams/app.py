@@ -13,6 +13,9 @@ from streams.transport import BatchConsumer, broker_url
 
 MIB = 1 << 20
 
+#: Seconds between commits of what checkpoints have covered.
+COMMIT_INTERVAL = 1.0
+
 #: Which stage, and so which table, a topic's batches go to.
 STAGE_OF = {
     ACCESS_EVENTS: "admit",
@@ -56,7 +59,7 @@ def make_app(settings: Settings) -> App:
         stream_wait_empty=False,
         stream_buffer_maxsize=16,
         broker_max_poll_records=4_000,
-        broker_commit_interval=settings.checkpoint_interval,
+        broker_commit_interval=min(COMMIT_INTERVAL, settings.checkpoint_interval),
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 4,
         broker_request_timeout=max(30.0, session + 5),

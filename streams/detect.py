@@ -95,13 +95,13 @@ class DetectStage(KeyedStage[Actor]):
                     self._new_day(actor, day, row)
                 actor.who, actor.utc_offset = who, row.tz
                 normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
-                states = actor.states
+                states, opened = actor.states, False
                 for step, state in zip(steps, states, strict=True):
                     evidence = step(state, row, normal)
                     if evidence:
                         index = next(i for i, s in enumerate(states) if s is state)
-                        self._case(actor, index, evidence, row.time, row.st, row)
-                if actor.episodes or actor.due or self._wakes(states):
+                        opened |= self._case(actor, index, evidence, row.time, row.st, row)
+                if opened or self._wakes(actor):
                     due = min(due, self._set_timer(token, actor, row.st))
             elif type(row) is Explained:
                 due = min(due, self._explain(row))
@@ -139,12 +139,14 @@ class DetectStage(KeyedStage[Actor]):
 
     def _case(
         self, actor: Actor, index: int, evidence: float, time: int, order: int, touch: Touch | None
-    ) -> None:
+    ) -> bool:
+        """Add to the detector's case, telling what is to be told; whether this opened an episode."""
         detector, state, who = self._detectors[index], actor.states[index], actor.who
         assert who is not None, "a person without a touch has no case"
         normal = self.norms.normal(who.carrier, who.role)
+        before = actor.episodes.get(detector.name)
         episode, alert = take_case(
-            actor.episodes.get(detector.name),
+            before,
             detector,
             who,
             evidence,
@@ -157,23 +159,27 @@ class DetectStage(KeyedStage[Actor]):
         actor.episodes[detector.name] = episode
         if alert is not None:
             self._tell(alert, touch.ts if touch else 0)
+        return before is None
 
     def _tell(self, alert: Alert, produced: int) -> None:
         note = (alert.detector, alert.finding.severity, alert.activity, produced)
         key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
         self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
 
-    def _wakes(self, states: list[Any]) -> bool:
+    def _wakes(self, actor: Actor) -> bool:
+        """Whether a detector wants to be called before the person's timer."""
+        due = actor.due or NEVER
         for index, wake in self._wakes_by_index:  # noqa: SIM110  # a generator costs more than what it asks
-            if wake(states[index]):
+            if 0 < wake(actor.states[index]) < due:
                 return True
         return False
 
     def _set_timer(self, token: str, actor: Actor, now: int) -> int:
-        """Order time at which the person needs attention next, noted when it has changed.
+        """Order time at which the person is looked at next; noted when it is to be earlier than it was.
 
-        Never before what is already past: of late events a grace or an episode may be over in event time when it
-        begins, and must still begin before it ends.
+        What moves on, as the end of a growing episode does, is found not yet due when the timer goes off, and the
+        timer is set anew: cheaper than to move it with every touch. Never before what is already past: of late events
+        a grace or an episode may be over in event time when it begins, and must still begin before it ends.
         """
         due = NEVER
         for index in self._wakers:
@@ -182,14 +188,12 @@ class DetectStage(KeyedStage[Actor]):
                 due = wake
         for name, episode in actor.episodes.items():
             due = min(due, episode.last + self._quiet[name])
-        if due == NEVER:
-            actor.due = 0
-            return NEVER
-        due = max(due, now + 1)
-        if due != actor.due:
-            actor.due = due
-            heapq.heappush(self._timers, (due, token))
-        return due
+        if due != NEVER:
+            due = max(due, now + 1)
+            if not actor.due or due < actor.due:
+                actor.due = due
+                heapq.heappush(self._timers, (due, token))
+        return actor.due or NEVER
 
     def _next_due(self) -> int:
         return min(self.norms.due, self._timers[0][0] if self._timers else NEVER)

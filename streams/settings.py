@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         replication: replication factor of topics that parcelwatch creates.
         keys_file: key ring; default `<data_dir>/keys.toml`.
         carriers: settings by carrier code.
-        checkpoint_interval: seconds between checkpoints.
+        checkpoint_interval: longest time between checkpoints, s; a partition that falls quiet has one at once.
         idle_after: seconds without data after which a source partition no longer holds the merge up.
         session_timeout: seconds after which the broker gives a silent worker's partitions away.
         http_host: address on which metrics and health are served.
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1)
     keys_file: Path | None = None
     carriers: dict[str, CarrierSettings] = Field(default_factory=dict)
-    checkpoint_interval: float = Field(1.0, gt=0, le=60)
+    checkpoint_interval: float = Field(5.0, gt=0, le=60)
     idle_after: float = Field(0.1, gt=0, le=10)
     session_timeout: float = Field(10.0, ge=1, le=300)
     http_host: str = "127.0.0.1"

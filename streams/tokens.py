@@ -29,8 +29,9 @@ KINDS: tuple[Kind, ...] = ("staff", "parcel")
 SIV_KEY_SIZE = 64
 SEAL_KEY_SIZE = 32
 NONCE_SIZE = 12
-#: Staff ids whose tokens are remembered: people act all day, a parcel is touched a few times.
+#: Ids whose tokens are remembered, by carrier: people act all day, a parcel is touched a few times in a short while.
 REMEMBERED_STAFF = 1 << 16
+REMEMBERED_PARCELS = 1 << 17
 
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 #: 16 bytes of synthetic IV at least: 22 base64 characters.
@@ -64,8 +65,8 @@ class CarrierCipher:
     """Turns one carrier's ids into tokens under its active key.
 
     Attributes:
-        staff: token of a staff id; remembers the last 65,536.
-        parcel: token of a parcel id.
+        staff: token of a staff id.
+        parcel: token of a parcel id, or of a ticket's.
 
     Both raise UnicodeEncodeError for text that is not valid Unicode (lone surrogates).
     """
@@ -77,7 +78,7 @@ class CarrierCipher:
 
     def __init__(self, carrier: str, key_id: str, secret: bytes) -> None:
         self.staff = lru_cache(REMEMBERED_STAFF)(_tokenizer(key_id, secret, "staff", carrier))
-        self.parcel = _tokenizer(key_id, secret, "parcel", carrier)
+        self.parcel = lru_cache(REMEMBERED_PARCELS)(_tokenizer(key_id, secret, "parcel", carrier))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a cipher holds a key and is not pickled; load the key ring where it is needed")

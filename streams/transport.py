@@ -22,20 +22,23 @@ from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-#: Longest the broker may hold a fetch back for lack of data, ms. Faust fixes 1500, which a partition whose data was
-#: still buffered when the fetch was sent would have to wait out.
-FETCH_WAIT_MS = 20
+#: How long the broker gathers records for a fetch, ms, unless there are FETCH_BYTES of them at once. Every batch costs
+#: the same whatever it holds: answered at the first record, as Faust asks, a worker at half load spent half of its time
+#: on the number of batches, and alerts came the later for it. Faust's 1500 would be waited out at every hop.
+FETCH_WAIT_MS = 50
+FETCH_BYTES = 1 << 20
 #: Longest a question to the broker outside the stream may take.
 ASK_SECONDS = 10.0
 NAME = "parcelwatch"
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the Kafka client; only the fetch wait differs."""
+    """The thread that owns the Kafka client; only what it asks of a fetch differs."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_min_bytes = FETCH_BYTES
         return consumer
 
 

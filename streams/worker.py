@@ -40,6 +40,9 @@ TICK = 0.02
 ALIGNMENT = 3_600_000
 #: Seconds after which a partition that has records but hands none out is looked into.
 STILL = 2.0
+#: Seconds without records after which a partition is checkpointed at once: it costs little then, and nothing is left
+#: to be done again after a crash.
+REST = 0.5
 #: Part of the session timeout a process may be away and still write.
 LEASE = 0.8
 FAILED = 70
@@ -169,12 +172,10 @@ class Worker:
                 await lane.rest()
         elif min(quiet, now - lane.last_look) >= STILL:
             await lane.reread()
-        if (
-            lane.dirty
-            and not lane.checkpointing
-            and now - lane.last_checkpoint >= self._settings.checkpoint_interval
-        ):
-            self._spawn(lane)
+        if lane.dirty and not lane.checkpointing:
+            longest = self._settings.checkpoint_interval
+            if now - lane.last_checkpoint >= longest or quiet >= min(REST, longest):
+                self._spawn(lane)
 
     def _spawn(self, lane: Lane) -> None:
         task = asyncio.ensure_future(lane.checkpoint())
