@@ -45,12 +45,12 @@ check: lint test ## lint and test
 bench: $(READY) ## the same job in stock Faust and in parcelwatch, side by side
 	@.venv/bin/python -m benchmarks
 
-lock: $(READY) ## choose new versions: requirements.lock (with hashes) and streams/kafka_jars.lock
+lock: $(READY) ## choose new versions: requirements.lock (with hashes) and streams/kafka/jars.lock
 	@.venv/bin/python -m pip install --quiet uv==$(UV)
 	@.venv/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-emit-index-url --extra dev --custom-compile-command "make lock" \
 	  --output-file requirements.lock pyproject.toml
-	@.venv/bin/python -c 'from streams.kafka_jars import write_lock; write_lock()'
+	@.venv/bin/python -c 'from streams.kafka.jars import write_lock; write_lock()'
 
 clean: ## remove .venv, the demo's data and everything tools have left
 	@rm -rf .venv .parcelwatch build ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -18,7 +18,7 @@ from benchmarks.harness import Plan, Round, run_round
 from benchmarks.report import as_json, as_table
 from benchmarks.worker import ROOT
 from benchmarks.workload import Workload
-from streams.broker import Broker, BrokerError
+from streams.kafka.broker import Broker, BrokerError
 
 #: Stock Faust is so much slower that a minute's steady work is a small part of the backlog.
 STOCK_EVENTS = 60_000

@@ -10,7 +10,7 @@ from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import TopicPartition as AdminPartition
 
-from streams.topics import TopicSpec
+from streams.flow.topics import TopicSpec
 
 #: Header of an alert: when the broker took the event that triggered it, ms since the epoch.
 PRODUCED_AT = "ce_producedat"

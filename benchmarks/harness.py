@@ -15,7 +15,7 @@ from benchmarks.producer import load, pace
 from benchmarks.systems import System
 from benchmarks.worker import Worker
 from benchmarks.workload import Workload, cached, read
-from streams.sender import producer
+from streams.kafka.sender import producer
 
 START_SECONDS = 90
 PROBES_PER_SECOND = 10

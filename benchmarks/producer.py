@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from aiokafka import AIOKafkaProducer
 
-from streams.sender import Sender, Tally
-from streams.topics import ACCESS_EVENTS
+from streams.flow.topics import ACCESS_EVENTS
+from streams.kafka.sender import Sender, Tally
 
 TICK = 0.01
 

@@ -12,7 +12,7 @@ from statistics import median
 from rich.table import Table
 
 from benchmarks.harness import Round
-from streams.kafka_jars import KAFKA_VERSION
+from streams.kafka.jars import KAFKA_VERSION
 
 
 @dataclass(frozen=True)

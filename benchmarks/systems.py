@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.cluster import BenchmarkError
 from benchmarks.workload import CARRIER
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_LOG, REJECTED, TopicSpec, topic_specs
 from streams.settings import load_settings
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, ALERTS, PARCEL_LOG, REJECTED, TopicSpec, topic_specs
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         """Where the key ring is."""
         return self.keys_file or self.data_dir / "keys.toml"
 
+    @property
+    def outbox_path(self) -> Path:
+        """Where the alerts yet to be delivered are."""
+        return self.data_dir / "deliveries.sqlite"
+
     @classmethod
     def settings_customise_sources(
         cls,

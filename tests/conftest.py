@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from streams.broker import Broker
+from streams.kafka.broker import Broker
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,8 @@ from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import CoordinatorNotAvailableError
 from kafka.structs import TopicPartition as AdminPartition
 
-from streams.broker_config import free_port
-from streams.pipeline import MemoryRecord
-from streams.settings import Settings
-from streams.sources import source_key, source_partition
-from streams.topic_admin import ensure_topics
-from streams.topics import (
+from streams.flow.sources import source_key, source_partition
+from streams.flow.topics import (
     ACCESS_EVENTS,
     ACTOR_LOG,
     ALERTS,
@@ -35,6 +31,10 @@ from streams.topics import (
     STAFF_DIRECTORY,
     topic_specs,
 )
+from streams.history.pipeline import MemoryRecord
+from streams.kafka.broker_config import free_port
+from streams.kafka.topic_admin import ensure_topics
+from streams.settings import Settings
 from tests.law_harness import RING, Run
 from tests.scene import PARTITIONS, Scene
 from tests.senders import Sent

@@ -13,15 +13,15 @@ import msgspec
 
 from detectors import DETECTORS
 from detectors.base import Detector
-from streams.actors import ActorCodec
-from streams.admit import AdmitStage
-from streams.events import ACCESS_SOURCE, CONTEXT_SOURCE, Block, decode_block, source_id
-from streams.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
-from streams.sources import source_key, source_partition
-from streams.stage import KeyedStage, Out, Stage
-from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
-from streams.validate import RefusalError
+from streams.admit.stage import AdmitStage
+from streams.admit.validate import RefusalError
+from streams.detect.actors import ActorCodec
+from streams.flow.events import ACCESS_SOURCE, CONTEXT_SOURCE, Block, decode_block, source_id
+from streams.flow.sources import source_key, source_partition
+from streams.flow.stage import KeyedStage, Out, Stage
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.history.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
+from streams.privacy.tokens import Keyring
 from tests.senders import CARRIER, MONDAY, Sent, directory
 from tests.witness import Patient, Witness
 
@@ -29,7 +29,7 @@ Where = tuple[str, int]
 TABLES = {PARCEL_LOG: "relate", ACTOR_LOG: "detect"}
 
 
-with patch("streams.tokens.token_bytes", lambda size: bytes(range(size))):
+with patch("streams.privacy.tokens.token_bytes", lambda size: bytes(range(size))):
     # The same keys every time: tokens decide partitions and so the example a failure is to be repeated by.
     RING = Keyring()
     RING.add_carrier(CARRIER)

@@ -1,4 +1,4 @@
-"""Real webhook receivers and a running tell, for the tests of `streams.tell` and what belongs to it."""
+"""Real webhook receivers and a running tell, for the tests of `streams.tell.service` and what belongs to it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from streams import courier, tell
-from streams.deliveries import Entry, Outbox
+from streams.flow.topics import ALERTS
 from streams.settings import Receiver, Settings
 from streams.sinks import Delivery, Sink, open_sinks
 from streams.sinks.webhook import WebhookSink
-from streams.tell import Tell
-from streams.topics import ALERTS
+from streams.tell import courier
+from streams.tell import service as tell
+from streams.tell.deliveries import Entry, Outbox
+from streams.tell.service import Tell
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PAYLOAD = '{"finding_info":{"uid":"u1"},"message":"Đã xem 300 bưu gửi"}'

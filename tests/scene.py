@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from detectors import DETECTORS
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from streams.simulator import SimulationConfig, simulate
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from tests.law_harness import Run
 from tests.senders import BAD, Sent
 

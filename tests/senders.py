@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from streams.events import CONTEXT_KINDS
-from streams.pipeline import INBOUND
-from streams.sources import source_partition
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.flow.events import CONTEXT_KINDS
+from streams.flow.sources import source_partition
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.history.pipeline import INBOUND
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 DAY = 24 * HOUR

@@ -18,10 +18,10 @@ from benchmarks.stock_faust import Labelled, Person, findings
 from benchmarks.systems import parcelwatch, stock_faust
 from benchmarks.worker import Worker
 from benchmarks.workload import CARRIER, START, Workload, cached, read
-from streams.broker import Broker
-from streams.events import AccessEvent
-from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS
+from streams.flow.events import AccessEvent
+from streams.flow.topics import ACCESS_EVENTS
+from streams.kafka.broker import Broker
+from streams.privacy.tokens import Keyring
 
 decode = msgspec.json.Decoder(AccessEvent).decode
 

@@ -15,12 +15,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from streams import kafka_jars
 from streams.cli import main
 from streams.demo import Plan, Seen, judge, prepare
 from streams.demo.scene import timeline
-from streams.filelock import file_lock
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
+from streams.kafka import jars as kafka_jars
+from streams.privacy.filelock import file_lock
 
 DEMO = [sys.executable, "-c", "from streams.cli import main; main()", "demo", "--staff", "25"]
 

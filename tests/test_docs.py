@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from detectors.base import ACTIONS, Alert, Finding, Person
+from streams.admit.validate import CORRECTIONS, REMEDIES
 from streams.cli import COMMANDS
-from streams.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
-from streams.ocsf import headers, render
+from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
+from streams.flow.ocsf import headers, render
 from streams.settings import CarrierSettings, Receiver, Settings
-from streams.validate import CORRECTIONS, REMEDIES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

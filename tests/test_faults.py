@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import Broker
-from streams.topics import ALERTS
+from streams.flow.topics import ALERTS
+from streams.kafka.broker import Broker
 from tests.fault_harness import SOURCES, TABLES, Stand, until
 from tests.scene import Scene, check
 

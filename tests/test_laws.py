@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors import DETECTORS
-from streams.detect import DetectStage
-from streams.pipeline import INBOUND
+from streams.detect.stage import DetectStage
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.history.pipeline import INBOUND
 from streams.simulator import SimulationConfig, simulate
-from streams.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from tests.law_harness import Run, blocks
 from tests.senders import (
     DAY,

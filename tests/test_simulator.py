@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from streams.commands.simulate import command
-from streams.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
+from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from streams.simulator import (
     LEAKS,
     LOOKALIKES,
@@ -23,7 +24,6 @@ from streams.simulator import (
     parse_counts,
     simulate,
 )
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 
 Record = dict[str, Any]
 ACTIONS = {

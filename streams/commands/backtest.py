@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from streams.backtest import Alerted, Backtest, LogFile, Refused, Result
+from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors
-from streams.files import FileError, total_bytes
-from streams.local_time import Zones
-from streams.mapping import CsvMapping, mapping_options
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result
+from streams.history.files import FileError, total_bytes
+from streams.history.mapping import CsvMapping, mapping_options
+from streams.privacy.tokens import Keyring, looks_like_token
 from streams.settings import load_settings
-from streams.tokens import Keyring, looks_like_token
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
 _IN = click.Path(dir_okay=False, path_type=Path)
 

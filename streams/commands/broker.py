@@ -8,8 +8,8 @@ from types import FrameType
 
 import click
 
-from streams.broker import Broker, BrokerError
-from streams.kafka_jars import DOWNLOAD_MB, KAFKA_VERSION, missing
+from streams.kafka.broker import Broker, BrokerError
+from streams.kafka.jars import DOWNLOAD_MB, KAFKA_VERSION, missing
 
 
 @click.command()

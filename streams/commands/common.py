@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import click
 
-from streams.audit import AuditError
-from streams.keyfile import KeyringError
+from streams.privacy.audit import AuditError
+from streams.privacy.keyfile import KeyringError
+from streams.privacy.tokens import Keyring
 from streams.settings import Settings, SettingsError, load_settings
-from streams.tokens import Keyring
 
 
 @contextmanager

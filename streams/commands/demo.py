@@ -21,16 +21,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from streams import kafka_jars
-from streams.broker import Broker, BrokerError
 from streams.commands.common import plain_errors
 from streams.demo import CONFIG, DemoError, Judged, Outcome, Plan, Scene, Seen, judge, play, prepare
-from streams.filelock import file_lock
-from streams.sender import SendError
+from streams.flow.sources import SOURCE_TOPICS
+from streams.kafka import jars as kafka_jars
+from streams.kafka.broker import Broker, BrokerError
+from streams.kafka.sender import SendError
+from streams.kafka.topic_admin import TopicError
+from streams.privacy.filelock import file_lock
 from streams.settings import load_settings
 from streams.simulator import SimulationError
-from streams.sources import SOURCE_TOPICS
-from streams.topic_admin import TopicError
 
 COLOURS = {"Low": "cyan", "Medium": "yellow", "High": "red", "Critical": "bold red"}
 CREATE, CLOSE = 1, 3

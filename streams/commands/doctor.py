@@ -7,7 +7,6 @@ import dataclasses
 import click
 import orjson
 
-from streams.commands.tell import outbox_path
 from streams.doctor import Check, Status, examine
 from streams.doctor.check import red
 from streams.settings import SettingsError, load_settings
@@ -35,7 +34,7 @@ def command(as_json: bool) -> None:
     except SettingsError as exc:
         checks = [red("settings", str(exc), "correct the setting; nothing else can be looked at before")]
     else:
-        checks = examine(settings, outbox_path(settings))
+        checks = examine(settings, settings.outbox_path)
     worst = max((check.status for check in checks), key=list(Status).index)
     if as_json:
         listed = [dataclasses.asdict(check) for check in checks]

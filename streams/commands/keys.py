@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.common import load_keyring, plain_errors
+from streams.privacy.tokens import Keyring
 from streams.settings import load_settings
-from streams.tokens import Keyring
 
 
 @click.group()

@@ -10,12 +10,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streams.audit import write_audit
 from streams.commands.common import load_keyring, plain_errors
-from streams.rejections import Place, find, place, readmit, standing
-from streams.sender import SendError
+from streams.kafka.rejections import Place, find, place, readmit, standing
+from streams.kafka.sender import SendError
+from streams.kafka.topic_admin import TopicError
+from streams.privacy.audit import write_audit
 from streams.settings import load_settings
-from streams.topic_admin import TopicError
 
 #: Columns of the table where nobody sees a terminal's edge, e.g. in a file.
 WIDE = 200

@@ -6,23 +6,20 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterable
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.commands.common import plain_errors
-from streams.files import FileError, read_values, total_bytes
-from streams.mapping import CsvMapping, mapping_options
-from streams.sender import Pace, Sender, SendError, Tally, producer, topic_partitions
+from streams.flow.sources import SOURCE_TOPICS
+from streams.flow.topics import ACCESS_EVENTS, STAFF_DIRECTORY
+from streams.history.files import FileError, read_values, total_bytes
+from streams.history.mapping import CsvMapping, mapping_options
+from streams.history.replay import replay
+from streams.kafka.sender import SendError, Tally, topic_partitions
+from streams.kafka.topic_admin import TopicError
 from streams.settings import load_settings
-from streams.sources import SOURCE_TOPICS
-from streams.topic_admin import TopicError
-from streams.topics import ACCESS_EVENTS, STAFF_DIRECTORY
-
-#: Below this a pause is not worth its own batches.
-SHORTEST_PAUSE = 0.005
 
 
 class Speed(click.ParamType):
@@ -39,40 +36,6 @@ class Speed(click.ParamType):
         if not speed > 0:
             self.fail(f"{text!r} is no speed; write max, or a number above 0 such as 60", param, ctx)
         return speed
-
-
-async def replay(
-    bootstrap: str, topic: str, partitions: int, values: Iterable[bytes], speed: float, tally: Tally
-) -> None:
-    """Send values into their topic in order, each to the partition of its key.
-
-    Args:
-        bootstrap: Kafka bootstrap servers.
-        topic: one of `streams.sources.SOURCE_TOPICS`.
-        partitions: how many the topic has.
-        values: JSON values; broken ones are sent too, for admit to reject by name.
-        speed: event seconds a second; infinity for as fast as it goes.
-        tally: counted up as the broker answers.
-
-    Raises:
-        SendError: no broker, or it took no more; whatever is not in `tally` was not sent.
-        FileError: from `values`, once all that came before it is sent.
-    """
-    pace = Pace(speed) if math.isfinite(speed) else None
-    async with producer(bootstrap) as client:
-        sender = Sender(client, topic, partitions, tally)
-        try:
-            for value in values:
-                if pace is not None and (pause := pace.wait(value)) > SHORTEST_PAUSE:
-                    await sender.push_all()
-                    await asyncio.sleep(pause)
-                if sender.add(value):
-                    await sender.push()
-        except FileError:
-            # What could be read goes out, so that the line the error names is where to go on.
-            await sender.finish()
-            raise
-        await sender.finish()
 
 
 @click.command()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from streams.audit import write_audit
 from streams.commands.common import load_keyring, plain_errors
-from streams.keyfile import KeyringError
+from streams.privacy.audit import write_audit
+from streams.privacy.keyfile import KeyringError
+from streams.privacy.tokens import looks_like_token
 from streams.settings import load_settings
-from streams.tokens import looks_like_token
 
 
 @click.command()

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from streams.simulator import LEAKS, LOOKALIKES, Simulation, SimulationConfig, SimulationError, parse_counts
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 
 _FILES = {
     "access": "access events",

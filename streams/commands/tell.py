@@ -18,13 +18,13 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from streams import health, logs
 from streams.commands.common import plain_settings
-from streams.deliveries import Outbox, OutboxError, Standing, State
-from streams.metrics import new_registry
+from streams.monitoring import health, logs
+from streams.monitoring.metrics import new_registry
 from streams.settings import Settings, SettingsError
 from streams.sinks import Delivery, Sink, open_sinks
-from streams.tell import Tell
+from streams.tell.deliveries import Outbox, OutboxError, Standing, State
+from streams.tell.service import Tell
 
 log = structlog.get_logger(__name__)
 
@@ -62,13 +62,13 @@ def command(ctx: click.Context) -> None:
         if not sinks:
             # Alerts would be read from the topic and go nowhere.
             raise SettingsError(HOW_TO_ADD)
-        with only_one(settings.data_dir), closing(Outbox(outbox_path(settings))) as outbox:
+        with only_one(settings.data_dir), closing(Outbox(settings.outbox_path)) as outbox:
             asyncio.run(_deliver(settings, sinks, outbox))
     except (SettingsError, OutboxError) as exc:
         raise click.ClickException(str(exc)) from None
     except sqlite3.Error as exc:
         raise click.ClickException(
-            f"the outbox {outbox_path(settings)} can no longer be written: {exc}; "
+            f"the outbox {settings.outbox_path} can no longer be written: {exc}; "
             "make room on its disk and start again"
         ) from None
 
@@ -163,11 +163,6 @@ def send_test(receiver: str) -> None:
     click.echo(f"{receiver} took {message.id}: {outcome.detail} ({took:.2f} s)")
 
 
-def outbox_path(settings: Settings) -> Path:
-    """Where the outbox is."""
-    return settings.data_dir / "deliveries.sqlite"
-
-
 async def _deliver(settings: Settings, sinks: dict[str, Sink], outbox: Outbox) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -218,7 +213,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _existing_outbox(settings: Settings) -> Iterator[Outbox]:
-    path = outbox_path(settings)
+    path = settings.outbox_path
     if not path.exists():
         raise click.ClickException(
             f"there is no outbox {path}: `parcelwatch tell` has never run with this PARCELWATCH_DATA_DIR"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from streams.commands.common import plain_settings
-from streams.topic_admin import TopicError, TopicState, check_topics, ensure_topics
-from streams.topics import TopicSpec, topic_specs
+from streams.flow.topics import TopicSpec, topic_specs
+from streams.kafka.topic_admin import TopicError, TopicState, check_topics, ensure_topics
 
 
 @click.group("topics")

@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from streams.commands.common import plain_errors
-from streams.filelock import file_lock
-from streams.logs import configure
+from streams.kafka.topic_admin import TopicError, ensure_topics
+from streams.monitoring.logs import configure
+from streams.privacy.filelock import file_lock
+from streams.privacy.tokens import Keyring
 from streams.settings import Settings, SettingsError, load_settings
-from streams.tokens import Keyring
-from streams.topic_admin import TopicError, ensure_topics
-from streams.worker import run_worker
+from streams.worker.process import run_worker
 
 
 @click.command()

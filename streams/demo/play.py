@@ -14,16 +14,16 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from streams.broker_config import free_port
-from streams.commands.replay import replay
 from streams.demo.plan import Outcome, Plan
 from streams.demo.players import AlertReader, Child, DemoError, WorkerView, receiver
 from streams.demo.scene import CONFIG, FILES, PARTITIONS, Scene, Screen, timeline, write_config
-from streams.files import read_values
-from streams.sender import Sender, Tally, producer
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.history.files import read_values
+from streams.history.replay import replay
+from streams.kafka.broker_config import free_port
+from streams.kafka.sender import Sender, Tally, producer
+from streams.kafka.topic_admin import ensure_topics
 from streams.settings import load_settings
-from streams.topic_admin import ensure_topics
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
 #: Seconds until the worker must be ready, until all must be through after the last record.
 READY, THROUGH = 60.0, 300.0

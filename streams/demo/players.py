@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from streams.demo.plan import Outcome, Seen
-from streams.sources import SOURCE_TOPICS
-from streams.topics import ACTOR_LOG, ALERTS, PARCEL_LOG
+from streams.flow.sources import SOURCE_TOPICS
+from streams.flow.topics import ACTOR_LOG, ALERTS, PARCEL_LOG
 
 #: Seconds a child process has for its farewell.
 FAREWELL = 20.0

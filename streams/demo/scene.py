@@ -15,11 +15,11 @@ import msgspec
 import orjson
 
 from streams.demo.plan import Plan, Seen
-from streams.files import read_values
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.history.files import read_values
+from streams.privacy.tokens import Keyring
 from streams.simulator import Simulation
 from streams.simulator.clock import DAY
-from streams.tokens import Keyring
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
 PARTITIONS = 4
 #: Files of the demo's folder; simulated ones are called as `parcelwatch simulate` calls them.

@@ -11,9 +11,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import CoordinatorNotAvailableError, KafkaError
 
 from streams.doctor.check import Check, green, red, yellow
-from streams.settings import Settings
-from streams.topic_admin import TopicError, TopicState, admin_client, compare_topics
-from streams.topics import (
+from streams.flow.topics import (
     ACCESS_EVENTS,
     ACTOR_LOG,
     ALERTS,
@@ -21,6 +19,8 @@ from streams.topics import (
     PARCEL_LOG,
     STAFF_DIRECTORY,
 )
+from streams.kafka.topic_admin import TopicError, TopicState, admin_client, compare_topics
+from streams.settings import Settings
 
 T = TypeVar("T")
 

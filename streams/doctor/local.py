@@ -8,11 +8,11 @@ import sqlite3
 import time
 from pathlib import Path
 
-from streams.deliveries import Outbox, OutboxError, Standing
 from streams.doctor.check import Check, green, red, yellow
-from streams.keyfile import KeyringError
+from streams.privacy.keyfile import KeyringError
+from streams.privacy.tokens import Keyring
 from streams.settings import Settings
-from streams.tokens import Keyring
+from streams.tell.deliveries import Outbox, OutboxError, Standing
 
 GIB = 2**30
 #: Free bytes below which state stores soon cannot be written, and below which somebody should make room.

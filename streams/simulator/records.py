@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from streams.simulator.clock import Clock
 from streams.simulator.staff import Person
-from streams.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 
 Record = dict[str, Any]
 

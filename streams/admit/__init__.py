@@ -1,0 +1,1 @@
+"""admit: what carriers send is validated, its identities turned into tokens, and packed for the parcel log."""

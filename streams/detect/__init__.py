@@ -1,0 +1,1 @@
+"""detect: what is known of each person, run through every detector."""

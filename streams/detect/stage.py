@@ -1,0 +1,267 @@
+"""detect knows people: every touch runs through every detector, in the log's order; what they find becomes alerts."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+import msgspec
+
+from detectors import DETECTORS
+from detectors.base import Alert, Detector, Late, Touch
+from detectors.episodes import close, take_case
+from models.norms import DELAY, Norms, NormsState, encode_norms
+from streams.detect.actors import Actor, ActorCodec
+from streams.flow import ocsf
+from streams.flow.events import (
+    DETECT_SOURCE,
+    RELATE_SOURCE,
+    Block,
+    Explained,
+    NormsRow,
+    encode_block,
+    source_id,
+)
+from streams.flow.merge import Row
+from streams.flow.stage import RESERVED, KeyedStage, Out, Snapshot, StateCache, Store
+from streams.flow.topics import ACTOR_LOG, ALERTS
+
+DAY = 86_400_000
+MINUTE = 60_000
+NEVER = 1 << 62
+
+
+class DetectStage(KeyedStage[Actor]):
+    """One partition of the actor log.
+
+    Args:
+        partition, partitions: which, of how many.
+        store: the partition's share of the `detect` table.
+        detectors: the catalogue.
+    """
+
+    NORMS = RESERVED + "norms"
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        store: Store,
+        detectors: tuple[Detector[Any], ...] = DETECTORS,
+    ) -> None:
+        codec = ActorCodec(detectors)
+        sources = (source_id(kind, p) for kind in (RELATE_SOURCE, DETECT_SOURCE) for p in range(partitions))
+        super().__init__(
+            partition,
+            store,
+            sources,
+            StateCache(store, codec.decode, codec.encode, codec.initial, keep=50_000),
+        )
+        self._partitions = partitions
+        self._source = source_id(DETECT_SOURCE, partition)
+        self._detectors = detectors
+        self._steps = [detector.step for detector in detectors]
+        self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
+        self._wakes_by_index = [(i, detectors[i].wake) for i in self._wakers]
+        raw = store.get(self.NORMS.encode())
+        self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState())
+        self._norms_changed = False
+        self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
+        heapq.heapify(self._timers)
+        self._quiet = {detector.name: detector.quiet * 1000 for detector in detectors}
+        self._lessons: list[NormsRow] = []
+        self._said: tuple[int, bool | None] = (-1, None)
+
+    def apply(self, rows: list[Row]) -> None:
+        self._learn()
+        cache, get, mark, steps = self.states.cache, self.states.get, self.states.dirty.add, self._steps
+        normals, normal_of = self.norms.normals, self.norms.normal
+        due = self._next_due()
+        for row in rows:
+            if row.st >= due:
+                self._pass_time(row.st)
+                due = self._next_due()
+            if type(row) is Touch:
+                who = row.who
+                token = who.token
+                actor = cache.get(token) or get(token)
+                here = (row.st, row.src, row.off, row.idx)
+                if here <= actor.pos:
+                    continue
+                actor.pos = here
+                mark(token)
+                day = (row.time + row.tz * MINUTE) // DAY
+                if day > actor.day:
+                    self._new_day(actor, day, row)
+                actor.who, actor.utc_offset = who, row.tz
+                normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
+                states, opened = actor.states, False
+                for step, state in zip(steps, states, strict=True):
+                    evidence = step(state, row, normal)
+                    if evidence:
+                        index = next(i for i, s in enumerate(states) if s is state)
+                        opened |= self._case(actor, index, evidence, row.time, row.st, row)
+                if opened or self._wakes(actor):
+                    due = min(due, self._set_timer(token, actor, row.st))
+            elif type(row) is Explained:
+                due = min(due, self._explain(row))
+        self._pass_time(self.merge.bound - 1)
+
+    def _explain(self, row: Explained) -> int:
+        """Take in a late reason; gives when the person needs attention next."""
+        token = row.who.token
+        actor = self.states.get(token)
+        here = (row.st, row.src, row.off, row.idx)
+        if here <= actor.pos:
+            return NEVER
+        actor.pos = here
+        self.states.dirty.add(token)
+        late = Late(row.touch, row.time, row.explanation)
+        for detector, state in zip(self._detectors, actor.states, strict=True):
+            detector.explained(state, late)
+        return self._set_timer(token, actor, row.st)
+
+    def _new_day(self, actor: Actor, day: int, row: Touch) -> None:
+        """The person's previous local day is over; what it teaches is sent to all partitions."""
+        if actor.day and actor.who is not None:
+            lessons = [
+                lesson
+                for detector, state in zip(self._detectors, actor.states, strict=True)
+                for lesson in detector.close_day(state, actor.day)
+            ]
+            who = actor.who
+            if not who.service:
+                # A machine's days say nothing of what is usual among people.
+                self._lessons.append(
+                    NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons)
+                )
+        actor.day = day
+
+    def _case(
+        self, actor: Actor, index: int, evidence: float, time: int, order: int, touch: Touch | None
+    ) -> bool:
+        """Add to the detector's case, telling what is to be told; whether this opened an episode."""
+        detector, state, who = self._detectors[index], actor.states[index], actor.who
+        assert who is not None, "a person without a touch has no case"
+        normal = self.norms.normal(who.carrier, who.role)
+        before = actor.episodes.get(detector.name)
+        episode, alert = take_case(
+            before,
+            detector,
+            who,
+            evidence,
+            time,
+            order,
+            touch,
+            actor.utc_offset,
+            lambda: detector.report(state, touch, normal),
+        )
+        actor.episodes[detector.name] = episode
+        if alert is not None:
+            self._tell(alert, touch.ts if touch else 0)
+        return before is None
+
+    def _tell(self, alert: Alert, produced: int) -> None:
+        note = (alert.detector, alert.finding.severity, alert.activity, produced)
+        key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
+        self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
+
+    def _wakes(self, actor: Actor) -> bool:
+        """Whether a detector wants to be called before the person's timer."""
+        due = actor.due or NEVER
+        for index, wake in self._wakes_by_index:  # noqa: SIM110  # a generator costs more than what it asks
+            if 0 < wake(actor.states[index]) < due:
+                return True
+        return False
+
+    def _set_timer(self, token: str, actor: Actor, now: int) -> int:
+        """Order time at which the person is looked at next; noted when it is to be earlier than it was.
+
+        What moves on, as the end of a growing episode does, is found not yet due when the timer goes off, and the
+        timer is set anew: cheaper than to move it with every touch. Never before what is already past: of late events
+        a grace or an episode may be over in event time when it begins, and must still begin before it ends.
+        """
+        due = NEVER
+        for index in self._wakers:
+            wake = self._detectors[index].wake(actor.states[index])
+            if wake and wake < due:
+                due = wake
+        for name, episode in actor.episodes.items():
+            due = min(due, episode.last + self._quiet[name])
+        if due != NEVER:
+            due = max(due, now + 1)
+            if not actor.due or due < actor.due:
+                actor.due = due
+                heapq.heappush(self._timers, (due, token))
+        return actor.due or NEVER
+
+    def _next_due(self) -> int:
+        return min(self.norms.due, self._timers[0][0] if self._timers else NEVER)
+
+    def _pass_time(self, now: int) -> None:
+        """Do, in order, what falls due up to `now`: norms take effect, graces end, episodes close."""
+        while (due := self._next_due()) <= now:
+            if self.norms.due <= due:
+                self.norms.advance(due)
+                self._norms_changed = True
+                continue
+            _, token = heapq.heappop(self._timers)
+            actor = self.states.get(token)
+            if actor.due == due:
+                self._wake(token, actor, due)
+
+    def _wake(self, token: str, actor: Actor, now: int) -> None:
+        self.states.dirty.add(token)
+        actor.due = 0
+        who = actor.who
+        assert who is not None, "only a person who did something has a timer"
+        normal = self.norms.normal(who.carrier, who.role)
+        for index in self._wakers:
+            state = actor.states[index]
+            wake = self._detectors[index].wake(state)
+            if wake and wake <= now:
+                evidence = self._detectors[index].ripen(state, now, normal)
+                if evidence:
+                    self._case(actor, index, evidence, now, now, None)
+        for detector in self._detectors:
+            episode = actor.episodes.get(detector.name)
+            if episode is not None and episode.last + detector.quiet * 1000 <= now:
+                del actor.episodes[detector.name]
+                self._tell(close(episode, detector, who, now), 0)
+        self._set_timer(token, actor, now)
+
+    def _learn(self) -> None:
+        for offset, bound, rows in self.merge.aside:
+            if offset > self.norms.state.upto:
+                for row in rows:
+                    self.norms.learn(row.st, bound, row.carrier, row.role, row.lessons)
+                self.norms.state.upto = offset
+                self._norms_changed = True
+        self.merge.aside.clear()
+
+    def emit(self) -> None:
+        reached, idle = self.merge.frontier, self.merge.idle
+        # Partitions wait for each other only beyond DELAY of event time, so word every quarter of it is soon enough.
+        if self._said[1] != idle or reached >= self._said[0] + DELAY // 4:
+            self._say(reached, idle)
+
+    def _say(self, reached: int, idle: bool) -> None:
+        self._said = (reached, idle)
+        # Taken for said already is only what was applied: an idle upstream may yet resume behind `reached`.
+        through = (self.merge.bound, -1, -1, -1)
+        block = encode_block(Block(self._source, through, reached + DELAY, idle, norms=self._lessons))
+        self._lessons = []
+        self.out.extend(Out(ACTOR_LOG, partition, None, block) for partition in range(self._partitions))
+
+    def rest(self) -> None:
+        """Nothing to say: idleness passes through with the blocks that bring it."""
+
+    def snapshot(self) -> Snapshot:
+        if self._lessons:
+            # A person's state is written only after what his days taught is on its way: it is not taught twice.
+            self._say(self.merge.frontier, self.merge.idle)
+        snapshot = super().snapshot()
+        if self._norms_changed:
+            self._norms_changed = False
+            snapshot.states.append((self.NORMS.encode(), encode_norms(self.norms.state)))
+        return snapshot

@@ -1,0 +1,214 @@
+"""Alerts as others read them: OCSF 1.8.0 Detection Finding (2004) in JSON, CloudEvents 1.0 headers on Kafka.
+
+An alert names people and parcels by token alone. Nothing here reads a clock: the same alert gives
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from detectors.base import Alert, Person
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+
+OCSF_VERSION = "1.8.0"
+CATEGORY_UID = 2
+CLASS_UID = 2004
+#: OCSF has `actor` on a finding only under this profile.
+PROFILES = ("host",)
+
+SEVERITIES = {0: "Unknown", 1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical", 6: "Fatal"}
+CONFIDENCES = {0: "Unknown", 1: "Low", 2: "Medium", 3: "High"}
+ACTIVITIES = {1: "Create", 2: "Update", 3: "Close"}
+#: An update stays New: In Progress would say that somebody already looks into it.
+STATUSES = {1: (1, "New"), 2: (1, "New"), 3: (4, "Resolved")}
+EVENT_TYPES = {
+    1: "parcelwatch.alert.created",
+    2: "parcelwatch.alert.updated",
+    3: "parcelwatch.alert.closed",
+}
+
+MAX_SAMPLES = 20
+_EXACT_INT = 2**53
+_PRODUCT = {
+    "name": "parcelwatch",
+    "uid": "parcelwatch",
+    "vendor_name": "parcelwatch",
+    "version": version("parcelwatch"),
+}
+
+
+def message_id(alert: Alert) -> str:
+    """Id of this one message, the same on every replay: the finding's uid and the message's number in it."""
+    return f"{alert.uid}-{alert.sequence}"
+
+
+def render(alert: Alert) -> dict[str, Any]:
+    """The alert as an OCSF 1.8.0 Detection Finding, profile `host`.
+
+    `time` is the message's event time, `start_time` and `end_time` are those of the first and last
+    contributing touch, all in ms since the epoch. `count` is the number of shipment records read in the
+    episode. What was measured, and against which baseline, is in `evidences[0].data` (null where a value is
+    no finite number). `unmapped` holds what OCSF has no place for: the Vietnamese sentence, the person's
+    status and shifts.
+    """
+    finding = alert.finding
+    status_id, status = STATUSES[alert.activity]
+    type_name = f"Detection Finding: {ACTIVITIES[alert.activity]}"
+    samples = alert.samples[:MAX_SAMPLES]
+    event: dict[str, Any] = {
+        "activity_id": alert.activity,
+        "activity_name": ACTIVITIES[alert.activity],
+        "category_uid": CATEGORY_UID,
+        "category_name": "Findings",
+        "class_uid": CLASS_UID,
+        "class_name": "Detection Finding",
+        "type_uid": CLASS_UID * 100 + alert.activity,
+        "type_name": type_name,
+        "severity_id": finding.severity,
+        "severity": SEVERITIES[finding.severity],
+        "status_id": status_id,
+        "status": status,
+        # OCSF 1.8.0: a Close "likely would not" be an alertable signal.
+        "is_alert": alert.activity != 3,
+        "confidence_id": finding.confidence,
+        "confidence": CONFIDENCES[finding.confidence],
+        "time": alert.at,
+        "start_time": alert.first,
+        "end_time": alert.last,
+        "duration": alert.last - alert.first,
+        "timezone_offset": alert.utc_offset,
+        "count": alert.records,
+        "message": finding.en,
+        "actor": {"user": _user(alert.person)},
+        "finding_info": {
+            "uid": alert.uid,
+            "title": alert.summary,
+            "desc": finding.en,
+            "types": ["Personal data leak"],
+            "analytic": {
+                "type_id": 3,
+                "type": "Statistical",
+                "uid": f"parcelwatch.{alert.detector}",
+                "name": alert.detector,
+                "desc": alert.summary,
+                "version": alert.version,
+            },
+            "created_time": alert.opened,
+            "modified_time": alert.at,
+            "first_seen_time": alert.first,
+            "last_seen_time": alert.last,
+            "data_sources": [ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY],
+        },
+        "evidences": [
+            {
+                "name": f"parcelwatch.{alert.detector}",
+                "data": {
+                    "measures": _numbers(finding.measures),
+                    "baseline": _numbers(finding.baseline),
+                    "score": _number(finding.score),
+                    "evidence": _number(finding.evidence),
+                    "window_seconds": finding.window,
+                },
+            }
+        ],
+        "observables": [
+            {
+                "name": "actor.user.uid",
+                "type_id": 31,
+                "type": "User Object: uid",
+                "value": alert.person.token,
+            },
+            *(
+                {"name": "resources[].uid", "type_id": 10, "type": "Resource UID", "value": parcel}
+                for parcel in samples
+            ),
+        ],
+        "metadata": {
+            "version": OCSF_VERSION,
+            "profiles": list(PROFILES),
+            "product": _PRODUCT,
+            "uid": message_id(alert),
+            "correlation_uid": alert.uid,
+            "sequence": alert.sequence,
+            "tenant_uid": alert.person.carrier,
+        },
+        "unmapped": {"message_vi": finding.vi, **_staff(alert.person)},
+    }
+    if samples:
+        event["resources"] = [
+            {"uid": parcel, "type": "Shipment record", "role_id": 1, "role": "Target"} for parcel in samples
+        ]
+    return event
+
+
+def encode(alert: Alert) -> bytes:
+    """The alert as the value of a Kafka record: UTF-8 JSON of `render`."""
+    return orjson.dumps(render(alert))
+
+
+def headers(alert: Alert, produced_at_ms: int) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 headers (Kafka protocol binding, binary mode) of the alert's record.
+
+    Args:
+        alert: what the record's value says.
+        produced_at_ms: broker timestamp, ms since the epoch, of the source record that triggered this
+            message; readers measure the delay from leak to alert against it. It is no part of the decision.
+    """
+    time = datetime.fromtimestamp(alert.at / 1000, UTC).isoformat(timespec="milliseconds")
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": message_id(alert),
+        "ce_source": f"/parcelwatch/{quote(alert.person.carrier, safe='')}",
+        "ce_type": EVENT_TYPES[alert.activity],
+        "ce_subject": alert.uid,
+        "ce_time": time.replace("+00:00", "Z"),
+        "ce_producedat": str(produced_at_ms),
+        "content-type": "application/json",
+    }
+    return [(name, value.encode()) for name, value in attributes.items()]
+
+
+def _user(person: Person) -> dict[str, Any]:
+    user: dict[str, Any] = {
+        "uid": person.token,
+        "type_id": 4 if person.service else 1,
+        "type": "Service" if person.service else "User",
+        "org": {"uid": person.carrier},
+    }
+    if person.site:
+        user["org"]["ou_uid"] = person.site
+    groups = [
+        {"name": name, "type": kind} for kind, name in (("role", person.role), ("team", person.team)) if name
+    ]
+    if groups:
+        user["groups"] = groups
+    if person.manager:
+        user["ldap_person"] = {"manager": {"uid": person.manager}}
+    return user
+
+
+def _staff(person: Person) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if person.status:
+        known["staff_status"] = person.status
+    if person.shifts:
+        known["staff_shifts"] = list(person.shifts)
+    return known
+
+
+def _numbers(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: float) -> float | None:
+    """The value as JSON can carry it: whole numbers without a fraction, what is not finite as null."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if float(value).is_integer() and abs(value) < _EXACT_INT else value

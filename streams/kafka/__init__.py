@@ -1,0 +1,1 @@
+"""Kafka from outside the stream: topics, records sent in and read back, the embedded broker."""

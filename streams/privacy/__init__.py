@@ -1,0 +1,1 @@
+"""Keys, tokens, and the record of who turned a token back."""

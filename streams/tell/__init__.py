@@ -1,0 +1,1 @@
+"""tell: every alert to every receiver, each at its own pace."""

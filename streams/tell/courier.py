@@ -1,0 +1,270 @@
+"""One receiver's courier: takes what is due from the outbox, tries it, and writes down what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from random import SystemRandom
+from typing import ParamSpec, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from streams.sinks import Delivery, Outcome, Sink
+from streams.tell.deliveries import Due, Outbox, Standing, State
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Attempts one receiver is given at the same time.
+CONCURRENCY = 4
+#: Seconds: first step and ceiling of the backoff; the ceiling is also the longest Retry-After honoured.
+FIRST_STEP, LONGEST_STEP = 5.0, 3600.0
+#: Seconds until what another process did to the outbox (resend) is seen.
+POLL = 1.0
+#: Seconds that attempts under way get to finish when the courier is asked to stop.
+GRACE = 3.0
+
+#: Full jitter: a number from 0 to 1.
+at_random = SystemRandom().random
+
+DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
+
+
+class TellMetrics:
+    """What tell tells Prometheus; the only label is the receiver, as the settings name them."""
+
+    def __init__(self, registry: CollectorRegistry, receivers: Sequence[str]) -> None:
+        prefix = "parcelwatch_tell_"
+        by = ["receiver"]
+        self.alerts = Counter(prefix + "alerts_total", "Alerts taken from the topic.", registry=registry)
+        self.duplicates = Counter(
+            prefix + "duplicates_total", "Records of the topic taken before.", registry=registry
+        )
+        self.unreadable = Counter(
+            prefix + "unreadable_total", "Records of the topic that are no alert.", registry=registry
+        )
+        self.lag = Gauge(
+            prefix + "lag_records",
+            "Records of the alerts topic not read yet, as last asked.",
+            registry=registry,
+        )
+        self.attempts = Counter(prefix + "attempts_total", "Attempts ended.", by, registry=registry)
+        self.deliveries = Counter(
+            prefix + "deliveries_total",
+            "Deliveries ended: delivered, or undelivered (given up, refused, receiver gone).",
+            [*by, "outcome"],
+            registry=registry,
+        )
+        self.delay = Histogram(
+            prefix + "delivery_delay_seconds",
+            "From the alert's record in the topic to the receiver's 2xx.",
+            by,
+            buckets=DELAY_BUCKETS,
+            registry=registry,
+        )
+        self._pending = Gauge(prefix + "pending", "Deliveries still being tried.", by, registry=registry)
+        self._undelivered = Gauge(
+            prefix + "undelivered", "Deliveries given up and kept to be resent.", by, registry=registry
+        )
+        self._oldest = Gauge(
+            prefix + "oldest_pending_timestamp_seconds",
+            "When the oldest pending delivery began; 0 when none is pending.",
+            by,
+            registry=registry,
+        )
+        self._disabled = Gauge(
+            prefix + "receiver_disabled", "1 when the receiver answered 410 Gone.", by, registry=registry
+        )
+        self._receivers = tuple(receivers)
+        for name in receivers:
+            self.attempts.labels(name)
+            self.delay.labels(name)
+            for outcome in ("delivered", "undelivered"):
+                self.deliveries.labels(name, outcome)
+        self.standings({})
+
+    def standings(self, found: dict[str, Standing]) -> None:
+        """Set the gauges to how the receivers stand."""
+        for name in self._receivers:
+            standing = found.get(name, Standing())
+            self._pending.labels(name).set(standing.pending)
+            self._undelivered.labels(name).set(standing.undelivered)
+            self._oldest.labels(name).set(standing.oldest_pending)
+            self._disabled.labels(name).set(bool(standing.disabled))
+
+
+class OffLoop:
+    """Calls the outbox in a thread of its own, so that a slow disk holds up no socket."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self._thread = ThreadPoolExecutor(1, "outbox")
+
+    async def __call__(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the outbox's method returns, or raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: method(*args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what was asked for and close the outbox."""
+        self._thread.shutdown(wait=True)
+        self.outbox.close()
+
+
+def backoff(attempts: int, jitter: float) -> float:
+    """Seconds to wait after the nth attempt: exponential with full jitter.
+
+    Args:
+        attempts: how many were made, from 1.
+        jitter: 0 to 1, drawn at random, so that what failed together is not tried together again.
+
+    >>> backoff(1, 1.0), backoff(3, 0.5), backoff(99, 1.0)
+    (5.0, 10.0, 3600.0)
+    """
+    return jitter * min(LONGEST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 30))
+
+
+class Courier:
+    """Delivers to one receiver, for as long as it runs.
+
+    Args:
+        sink: the receiver.
+        outbox: where deliveries are.
+        metrics: what is told of them.
+        clock: seconds since 1970.
+        jitter: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        outbox: OffLoop,
+        metrics: TellMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = at_random,
+    ) -> None:
+        self._sink = sink
+        self._name = sink.name
+        self._call = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._jitter = jitter
+        self._flights: dict[int, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._held_until = 0.0
+        self._log = log.bind(receiver=sink.name)
+
+    def wake(self) -> None:
+        """Look into the outbox now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; attempts under way then get a few seconds, what is cut off stays pending.
+
+        Raises:
+            sqlite3.Error: when the outbox can no longer be written.
+        """
+        try:
+            while True:
+                self._wake.clear()
+                self._reap()
+                await self._launch()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL):
+                        await self._wake.wait()
+        finally:
+            await self._land()
+
+    def _reap(self) -> None:
+        # Only here, before the outbox is asked: a flight that ended between the question and its answer would
+        # still be in the answer, and would start again.
+        for seq in [seq for seq, task in self._flights.items() if task.done()]:
+            self._flights.pop(seq).result()
+
+    async def _launch(self) -> None:
+        now = self._clock()
+        room = CONCURRENCY - len(self._flights)
+        if room <= 0 or now < self._held_until:
+            return
+        due = await self._call(self._call.outbox.due, self._name, now, CONCURRENCY + len(self._flights))
+        for item in [item for item in due if item.seq not in self._flights][:room]:
+            task = asyncio.create_task(self._attempt(item))
+            task.add_done_callback(lambda _: self._wake.set())
+            self._flights[item.seq] = task
+
+    async def _land(self) -> None:
+        if not self._flights:
+            return
+        _, late = await asyncio.wait(self._flights.values(), timeout=GRACE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    async def _attempt(self, item: Due) -> None:
+        outcome = await self._outcome(item.delivery)
+        now = self._clock()
+        attempts = item.attempts + 1
+        deadline = item.since + self._sink.give_up_after
+        self._metrics.attempts.labels(self._name).inc()
+        noted = self._log.bind(alert=item.delivery.id, attempt=attempts, status=outcome.status)
+        if outcome.kind == "delivered":
+            await self._end(item, "delivered", now, outcome.detail)
+            self._metrics.delay.labels(self._name).observe(max(0.0, now - item.delivery.recorded))
+            noted.info("alert delivered")
+        elif outcome.kind == "retry" and now < deadline:
+            asked = min(outcome.after or 0.0, LONGEST_STEP)
+            if asked:
+                self._held_until = max(self._held_until, now + asked)
+            # The last attempt falls on the deadline itself rather than some time before it.
+            next_at = min(now + max(asked, backoff(attempts, self._jitter())), deadline)
+            await self._settle(item, "pending", now, outcome.detail, next_at)
+            noted.warning("attempt failed", reason=outcome.detail, next_in=round(next_at - now, 1))
+        else:
+            given_up = f"given up after {attempts} attempts: " if outcome.kind == "retry" else ""
+            await self._end(item, "undelivered", now, given_up + outcome.detail)
+            noted.error(
+                "alert undelivered; it is kept",
+                reason=given_up + outcome.detail,
+                remedy="parcelwatch tell resend",
+            )
+            if outcome.kind == "gone":
+                await self._disable(now, outcome.detail)
+
+    async def _outcome(self, delivery: Delivery) -> Outcome:
+        task = asyncio.create_task(self._sink.deliver(delivery))
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            return task.result()
+        # A sink's own mistake must not take the other receivers down. Its text may hold anything, so only the
+        # place is said.
+        places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        self._log.error("sink failed", error=type(error).__name__, at=places)
+        return Outcome("retry", f"internal error: {type(error).__name__}")
+
+    async def _settle(self, item: Due, state: State, now: float, answer: str, next_at: float = 0.0) -> None:
+        await self._call(self._call.outbox.settle, self._name, item.seq, state, now, answer, next_at)
+
+    async def _end(self, item: Due, state: State, now: float, answer: str) -> None:
+        await self._settle(item, state, now, answer)
+        self._metrics.deliveries.labels(self._name, state).inc()
+
+    async def _disable(self, now: float, reason: str) -> None:
+        kept = await self._call(self._call.outbox.disable, self._name, now, reason)
+        self._metrics.deliveries.labels(self._name, "undelivered").inc(kept)
+        self._log.error(
+            "receiver disabled",
+            reason=reason,
+            kept=kept,
+            remedy=f"parcelwatch tell resend --receiver {self._name}",
+        )

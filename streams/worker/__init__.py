@@ -1,0 +1,1 @@
+"""The stages as a Faust process: transport, state, checkpoints, readiness."""
