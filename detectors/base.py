@@ -47,6 +47,10 @@ ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 #: Actions that carry data out of the system in one go.
 EXPORTS = frozenset(ACTION_CODES[name] for name in ("export", "print", "download"))
 
+#: How a system was used, in the order of the codes; what is not listed is 0, as if not said.
+CHANNELS = ("", "ui", "app", "api", "batch", "device")
+CHANNEL_CODES = {name: code for code, name in enumerate(CHANNELS)}
+
 #: Explanations of a touch by code, strongest first; 0 is none.
 EXPLANATIONS = ("", "scan", "assigned", "ticket", "call", "site", "team", "supervisor", "batch")
 #: Explanations that tie this very person to this very parcel; the others explain whole sites and teams.
@@ -73,6 +77,15 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
         others: up to six others who handled the parcel before, as 32-bit hashes, latest first.
         idle: on a first touch, seconds since any of those others last handled it; else 0.
         holiday: whether it was a public holiday where the carrier is.
+        device: 32-bit keyed pseudonym of the device it was done from; 0 not said.
+        place: 32-bit keyed pseudonym of the network (IPv4 /24, IPv6 /48) it came from; 0 not said.
+        channel: code, see CHANNELS; 0 not said, or another.
+        failed: whether nothing was shown (not found, denied); `parcel` is empty then and `records` 0.
+        serial: where the parcel stands in the carrier's number order, modulo 1024 with a secret added, known of
+            failed touches too; -1 when its id ends in no number.
+        closed: event time (ms) at which the parcel was delivered, returned or cancelled; 0 open or not known.
+        crowd: other people who handled the parcel in the day before; 0 for fewer than 8, at most 16.
+        ghost: name of the partner feed whose honeytoken this parcel is; empty for a real parcel.
     """
 
     st: int
@@ -94,6 +107,14 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
     others: tuple[int, ...] = ()
     holiday: bool = False
     idle: int = 0
+    device: int = 0
+    place: int = 0
+    channel: int = 0
+    failed: bool = False
+    serial: int = -1
+    closed: int = 0
+    crowd: int = 0
+    ghost: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-from detectors.base import ACTION_CODES, Person, Touch
+from detectors.base import ACTION_CODES, CHANNEL_CODES, Person, Touch
 from streams.admit.directory import Directory
 from streams.admit.local_time import Zones
 from streams.admit.progress import Progress
@@ -176,8 +176,11 @@ class AdmitStage(Stage):
             if len(parcels) > MOST_PARCELS:
                 notes.append("parcels_truncated")
                 parcels = parcels[:MOST_PARCELS]
-        if event.outcome and event.outcome != "success":
+        cipher = self._directory.cipher(carrier)
+        failed, serial = bool(event.outcome) and event.outcome != "success", -1
+        if failed:
             # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
+            serial = cipher.mark(parcels[0]).serial if parcels else -1
             parcels, records = (), 0
         st = self.progress.advance(time, arrived)
         holiday = False
@@ -185,12 +188,14 @@ class AdmitStage(Stage):
             tz = self._zones.offset(carrier, tz, time)
             holiday = self._zones.holiday(carrier, time, tz)
         reason = self._reason(carrier, event.reason) if event.reason else ""
-        site, source, n = event.site, self.source, self._partitions
-        token = self._directory.cipher(carrier).parcel
+        device = cipher.device(event.device) if event.device else 0
+        place = cipher.place(event.ip) if event.ip else 0
+        channel = CHANNEL_CODES.get(event.channel, 0)
+        site, source, n, mark = event.site, self.source, self._partitions, cipher.mark
         for idx, clear in enumerate(parcels or ("",)):
             if clear:
-                parcel = token(clear)
-                target = crc32(parcel.encode()) % n
+                parcel, target, serial = mark(clear)
+                target %= n
             else:
                 parcel, target = "", crc32(person.token.encode()) % n
             _, people, index, append = parts[target]
@@ -200,7 +205,7 @@ class AdmitStage(Stage):
             append(
                 Touch(
                     st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
-                    0, 0, False, (), holiday,
+                    0, 0, False, (), holiday, 0, device, place, channel, failed, serial,
                 )
             )  # fmt: skip
         return True
@@ -231,6 +236,7 @@ class AdmitStage(Stage):
             event.route,
             staff,
             event.ticket and token(event.ticket),
+            event.feed,
         )
         parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
         return True

@@ -65,6 +65,7 @@ class ContextEvent(msgspec.Struct, gc=False):
     route: Short = ""
     staff: list[Id] = []
     ticket: Short = ""
+    feed: Short = ""
 
 
 class StaffRecord(msgspec.Struct, gc=False):
@@ -94,11 +95,15 @@ CONTEXT_KINDS = (
     "ticket_closed",
     "call",
     "cancelled",
+    "honeytoken",
 )
 
 
 class Context(msgspec.Struct, array_like=True, gc=False):
-    """A parcel-context record in the parcel log; `staff` are people as the directory knew them."""
+    """A parcel-context record in the parcel log; `staff` are people as the directory knew them.
+
+    `feed` names, of kind `honeytoken`, the partner feed the ghost parcel was salted into.
+    """
 
     st: int
     src: int
@@ -112,6 +117,7 @@ class Context(msgspec.Struct, array_like=True, gc=False):
     route: str
     staff: list[Person]
     ticket: str
+    feed: str = ""
 
 
 class Explained(msgspec.Struct, array_like=True, gc=False):

@@ -30,6 +30,7 @@ PATIENCE = 3 * DAY
 
 _ACTION_SCAN, _ACTION_CALL = ACTION_CODES["scan"], ACTION_CODES["call"]
 _KIND = {name: code for code, name in enumerate(CONTEXT_KINDS)}
+_HONEYTOKEN = _KIND["honeytoken"]
 _CLOSING = {_KIND["delivered"], _KIND["returned"], _KIND["cancelled"]}
 _ARRIVING = {_KIND["accepted"], _KIND["arrived"], _KIND["assigned"], _KIND["out_for_delivery"]}
 _TIES = {
@@ -44,6 +45,8 @@ _TIES = {
     _KIND["ticket_closed"]: TICKET,
     _KIND["call"]: CALL,
 }
+#: Handlers a touch carries along; handlers within a day from which on they are counted.
+MOST_OTHERS, CROWD = 6, 8
 MAX_TIES, MAX_VISITS, MAX_TICKETS, MAX_CALLS, MAX_HANDLERS, MAX_WAITS = 16, 8, 8, 4, 16, 16
 
 
@@ -94,6 +97,7 @@ class Parcel(msgspec.Struct, array_like=True):
     calls: list[int] = []
     handlers: dict[int, int] = {}
     waits: list[Wait] = []
+    ghost: str = ""
 
 
 def person_hash(token: str) -> int:
@@ -156,7 +160,9 @@ def apply_context(parcel: Parcel, row: Context) -> None:
             _tie(parcel, person, how, time)
     if row.site:
         _visit(parcel, row.site, time, arriving=kind in _ARRIVING, leaving=kind == _KIND["departed"])
-    if kind in _CLOSING:
+    if kind == _HONEYTOKEN:
+        parcel.ghost = row.feed or "unnamed"
+    elif kind in _CLOSING:
         parcel.closed = max(parcel.closed, time)
     elif kind == _KIND["ticket_opened"]:
         parcel.tickets = [*parcel.tickets, Ticket(row.ticket, time)][-MAX_TICKETS:]
@@ -191,9 +197,12 @@ def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
     handlers = parcel.handlers
     # Popped and put back: insertion order is the order of last touch, oldest first.
     row.seen = handlers.pop(me, 0)
-    row.others = others = tuple(handlers)[:-7:-1]
+    row.others = others = tuple(handlers)[: -MOST_OTHERS - 1 : -1]
     if others and not row.seen:
         row.idle = max(0, (time - handlers[others[0]]) // 1000)
+    row.closed, row.ghost = parcel.closed, parcel.ghost
+    if len(others) == MOST_OTHERS and len(handlers) >= CROWD:
+        row.crowd = _crowd(handlers, time)
     handlers[me] = max(time, row.seen)
     if len(handlers) > MAX_HANDLERS:
         del handlers[next(iter(handlers))]
@@ -201,6 +210,12 @@ def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
         trimmed = Person(who.token, who.carrier, who.role, who.team, who.site, service=who.service)
         wait = Wait((row.src, row.off, row.idx), time, trimmed, row.site, row.reason)
         parcel.waits = [*parcel.waits, wait][-MAX_WAITS:]
+
+
+def _crowd(handlers: dict[int, int], time: int) -> int:
+    """Others who handled the parcel in the day before; 0 when too few to be a crowd."""
+    lately = sum(last >= time - DAY for last in handlers.values())
+    return lately if lately >= CROWD else 0
 
 
 def explain_late(parcel: Parcel, now: int) -> list[tuple[Wait, int]]:
