@@ -61,7 +61,7 @@ def test_a_group_is_the_peers_then_the_company_then_nobody() -> None:
 def test_a_quantile_is_reached_by_no_more_than_its_share(values: list[int], q: float) -> None:
     peers = taught(Norms(NormsState()), values).normal("vnx", "clerk").peers
     top = peers.quantile("reads", q)
-    assert sum(value > top for value in values) <= (1 - q) * len(values)
+    assert sum(value > top for value in values) <= (1 - q) * len(values) + 1e-9
     assert top <= bin_top(log_bin(max(values)))
 
 
