@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": "write a simulated carrier's days, with planted leaks and the truth beside them",
     "replay": "send a log file into Kafka at a chosen speed",
     "backtest": "run the same pipeline over files, without a broker",
+    "evaluate": "inject leaks into a benign log: how many are found, at how many false alerts",
     "reveal": "turn a token back into the id it stands for, with the reason logged",
     "keys": "make and rotate the keys behind the tokens",
     "rejected": "list what could not be admitted, and admit it again once mended",
