@@ -7,6 +7,9 @@ from typing import Any
 
 from detectors.base import Detector
 from detectors.bulk_read import BulkRead
+from detectors.crowd import Crowd
+from detectors.honeytoken import HoneyToken
+from detectors.long_delivered import LongDelivered
 from detectors.off_hours import OffHours
 from detectors.unrelated_parcel import UnrelatedParcel
 
@@ -14,4 +17,7 @@ DETECTORS: tuple[Detector[Any], ...] = (
     BulkRead(),
     OffHours(),
     UnrelatedParcel(),
+    HoneyToken(),
+    Crowd(),
+    LongDelivered(),
 )
