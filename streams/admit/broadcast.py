@@ -35,7 +35,11 @@ class DirectoryReader:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Read for as long as the context lasts. `loaded` is set once all that was there has been read."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.broker, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.broker,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
         await consumer.start()
         tps = [TopicPartition(STAFF_DIRECTORY, p) for p in range(self._settings.partitions)]
         consumer.assign(tps)

@@ -24,8 +24,11 @@ from faust.types import TP, ConsumerMessage
 #: on the number of batches, and alerts came the later for it. Faust's 1500 would be waited out at every hop.
 FETCH_WAIT_MS = 50
 FETCH_BYTES = 1 << 20
-#: Longest a question to the broker outside the stream may take.
+#: Longest a question to the broker outside the stream may take; bytes fetched for its answer.
 ASK_SECONDS = 10.0
+ASK_BYTES = 1 << 14
+#: What a carrier's system took back (an aborted transaction) was never sent.
+ISOLATION = "read_committed"
 NAME = "parcelwatch"
 
 
@@ -36,7 +39,12 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._fetch_min_bytes = FETCH_BYTES
+        consumer._isolation_level = ISOLATION
         return consumer
+
+    def highwater(self, tp: TP) -> int:
+        end: int = self._ensure_consumer().last_stable_offset(tp)
+        return end
 
 
 class BatchConsumer(driver.Consumer):
@@ -53,6 +61,8 @@ class BatchConsumer(driver.Consumer):
 
     def __post_init__(self) -> None:
         self.ledger: dict[TP, int] = {}
+        self._probe: AIOKafkaConsumer | None = None
+        self._asking = asyncio.Lock()
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -108,12 +118,10 @@ class BatchConsumer(driver.Consumer):
         Asked of the broker by a client of its own, since what this consumer has fetched may have been lost on the way.
         Gives `offset` when the broker cannot be asked at present.
         """
-        servers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
         try:
-            async with (
-                asyncio.timeout(ASK_SECONDS),
-                AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest") as probe,
-            ):
+            async with asyncio.timeout(ASK_SECONDS), self._asking:
+                # Kept open: the end of every transaction of a carrier's system is a gap to ask about.
+                probe = self._probe = self._probe or await self._new_probe()
                 probe.assign([tp])
                 probe.seek(tp, offset)
                 end: int = (await probe.end_offsets([tp]))[tp]
@@ -123,6 +131,25 @@ class BatchConsumer(driver.Consumer):
                 return max(offset, end)
         except (KafkaError, TimeoutError):
             return offset
+
+    async def _new_probe(self) -> AIOKafkaConsumer:
+        servers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
+        probe = AIOKafkaConsumer(
+            bootstrap_servers=servers, auto_offset_reset="earliest", isolation_level=ISOLATION,
+            max_partition_fetch_bytes=ASK_BYTES,
+        )  # fmt: skip
+        try:
+            await probe.start()
+        except BaseException:
+            await probe.stop()
+            raise
+        return probe
+
+    async def on_stop(self) -> None:
+        """Part of the consumer's stopping."""
+        if self._probe is not None:
+            await self._probe.stop()
+        await super().on_stop()
 
     @property
     def member_id(self) -> str:

@@ -79,6 +79,23 @@ def access(number: int) -> bytes:
     return json.dumps({**event, "parcels": [f"P{number}"]}).encode()
 
 
+async def parcels_until(settings: Settings, last: int) -> list[int]:
+    """The numbers of the parcels whose touches come out of relate, until that of the last one does."""
+    cipher = Keyring.load(settings.keys_path).cipher("vnx")
+    numbers = {cipher.parcel(f"P{number}"): number for number in range(last + 1)}
+    async with (
+        AIOKafkaConsumer(bootstrap_servers=settings.broker, auto_offset_reset="earliest") as consumer,
+        asyncio.timeout(PATIENCE),
+    ):
+        consumer.assign([TopicPartition(ACTOR_LOG, 0)])
+        found: list[int] = []
+        while last not in found:
+            record: Any = await consumer.getone()
+            touches = decode_block(record.value).touches
+            found += [numbers[touch.parcel] for touch in touches if touch.parcel in numbers]
+    return found
+
+
 async def labelled(settings: Settings, wanted: int) -> int:
     """Wait until that many touches have come out of relate."""
     async with (
@@ -119,6 +136,24 @@ async def test_the_marks_of_a_senders_transactions_hold_nothing_up_and_lose_noth
                     await producer.send(ACCESS_EVENTS, access(number), partition=0)
                 await asyncio.sleep(0.25)  # each fetched on its own: the pace is what is tested
         assert await labelled(settings, 20) == 20
+
+
+async def test_what_a_sender_took_back_is_not_admitted_and_holds_nothing_up(settings: Settings) -> None:
+    """An aborted transaction was never sent, one that is still open may yet be."""
+    async with working(settings):
+        async with AIOKafkaProducer(
+            bootstrap_servers=settings.broker, transactional_id=settings.app_id
+        ) as producer:
+            for number in range(100, 110):
+                await producer.begin_transaction()
+                await producer.send_and_wait(ACCESS_EVENTS, access(number), partition=0)
+                await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
+            await parcels_until(settings, 108)
+            await producer.begin_transaction()
+            await producer.send_and_wait(ACCESS_EVENTS, access(110), partition=0)
+            await producer.commit_transaction()
+        found = await parcels_until(settings, 110)
+        assert [number for number in found if number >= 100] == [100, 102, 104, 106, 108, 110]
 
 
 async def test_of_two_workers_with_one_worker_id_none_writes_on_beside_the_other(settings: Settings) -> None:
