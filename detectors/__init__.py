@@ -10,6 +10,7 @@ from detectors.bulk_read import BulkRead
 from detectors.crowd import Crowd
 from detectors.honeytoken import HoneyToken
 from detectors.long_delivered import LongDelivered
+from detectors.low_and_slow import LowAndSlow
 from detectors.off_hours import OffHours
 from detectors.unrelated_parcel import UnrelatedParcel
 
@@ -20,4 +21,5 @@ DETECTORS: tuple[Detector[Any], ...] = (
     HoneyToken(),
     Crowd(),
     LongDelivered(),
+    LowAndSlow(),
 )

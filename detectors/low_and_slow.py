@@ -1,0 +1,272 @@
+"""Low and slow: a little more than usual, day after day, until hundreds of parcels are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import log10, sqrt
+from typing import ClassVar, NamedTuple
+
+import msgspec
+
+from detectors.base import (
+    ACTION_CODES,
+    HIGH,
+    LOW,
+    MEDIUM,
+    Detector,
+    Finding,
+    Late,
+    Lesson,
+    Normal,
+    Person,
+    Touch,
+    log_bin,
+)
+
+HOUR = 3_600_000
+SCAN = ACTION_CODES["scan"]
+#: What is counted: parcels new to the person that lack a relation or had long lain untouched, and all new ones.
+ODD, NEW = range(2)
+#: Worked days a window has.
+WINDOWS = (5, 10, 20)
+MEASURES = tuple(f"slow.{what}.{days}d" for what in ("odd", "new") for days in WINDOWS)
+#: Finished days that are remembered: the longest window and twenty days to hold it against.
+MEMORY = 40
+MOST_OPEN = 32
+MOST_SAMPLES = 5
+#: Standardised excess is taught in quarters: bins of a count are coarse near one.
+QUARTERS = 4
+
+
+class State(msgspec.Struct, array_like=True):
+    """What is known of one person's levels.
+
+    Attributes:
+        days: by what is counted, parcels of the latest finished days, oldest first.
+        told: for each of those days whether it was part of a case: such days are nobody's baseline.
+        begins: event time (s) of the first odd parcel of each of the latest days of the longest window, today last;
+            0 for none.
+        today: by what is counted, parcels of the present day.
+        case: whether today is part of a case. late: whether reasons for today's touches may still come.
+        look: by what is counted, how many parcels today must have before the limits are worth another look.
+        open: marks of today's latest counted touches, which a late reason takes back.
+        samples: latest odd parcels.
+    """
+
+    days: list[list[int]] = msgspec.field(default_factory=lambda: [[], []])
+    told: list[bool] = []
+    begins: list[int] = msgspec.field(default_factory=lambda: [0])
+    today: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    case: bool = False
+    late: bool = False
+    look: list[int] = msgspec.field(default_factory=lambda: [1, 1])
+    open: list[int] = []
+    samples: list[str] = []
+
+
+class Excess(NamedTuple):
+    """How far a window stands above the person's own level.
+
+    Attributes:
+        measure: index into MEASURES.
+        found: parcels in the window, heavy days cut. expected: at the own level.
+        z: the difference in standard deviations of such a sum.
+        limit: z from which it is a case.
+    """
+
+    measure: int
+    found: float
+    expected: float
+    z: float
+    limit: float
+
+
+def _cut(days: Sequence[int]) -> list[int]:
+    """Days with the heavy ones cut to twice the median: a leak that is slow is steady, a heavy day is not."""
+    most = 2 * sorted(days)[len(days) // 2]
+    return [min(day, most) for day in days]
+
+
+def _mark(touch: tuple[int, int, int]) -> int:
+    source, offset, index = touch
+    return ((offset << 12) ^ (source << 8) ^ index) & 0xFFFF_FFFF
+
+
+@dataclass(frozen=True)
+class LowAndSlow(Detector[State]):
+    """Adds up, over 5, 10 and 20 worked days, how far a person stands above his own level, and asks how far peers do.
+
+    Two counts a day: parcels new to the person which nothing explains, where the carrier sends context, or which had
+    lain untouched for long, where it does not; and all parcels new to the person without an explanation. A window's
+    count, heavy days cut to twice its median, is held against the person's days before the window: the excess in
+    standard deviations of such a sum. It is a case when it exceeds a fixed excess, a least number of parcels and, by a
+    margin, what all but a few person-days of the peers stood above their own levels lately. So who grows with
+    his peers stays silent. Days of a case are nobody's baseline. With context a day counts when it is over, for its
+    reasons come late.
+
+    Finds: 15 to 40 parcels a day beyond the usual, for weeks, most often within the first five to seven days.
+
+    Ignores: peak season, single heavy days, covering for a colleague with assignments, scans, declared services.
+
+    Known gaps: people without ten finished days (five before a window of five); a surplus from the first day on; less
+    than about eight parcels a day; who reads ever more over months.
+
+    Parameters:
+        least: by window, parcels above the own level below which nothing is a case.
+        excess: standard deviations below which nothing is a case.
+        own_days: finished days before the window that a person needs.
+        dormant: hours untouched from which a parcel is odd where no context is sent.
+        group_days, quantile, group_factor: person-days a group needs, the share of them that must lie below, and the
+            margin over that.
+
+
+    >>> from detectors.testing import Watch, work
+    >>> watch = Watch(LowAndSlow())
+    >>> watch.see(*work(range(-20, 0), parcels=2, context=True))
+    []
+    >>> [alert.activity for alert in watch.see(*work(range(5), parcels=25, context=True))][:1]
+    [1]
+
+    References: Page, Continuous inspection schemes, Biometrika 1954 (CUSUM); cumulative exfiltration against peers
+    in Purview; first touches of others' records, domain notes.
+    """
+
+    name: ClassVar[str] = "low_and_slow"
+    summary: ClassVar[str] = "Opens more new parcels than usual, day after day, and peers do not"
+    state_type: ClassVar[type[State]] = State
+    quiet: ClassVar[int] = 4 * 86_400
+
+    least: tuple[int, ...] = (40, 60, 90)
+    excess: float = 7.0
+    own_days: int = 5
+    dormant: int = 168
+    group_days: int = 40
+    quantile: float = 0.99
+    group_factor: float = 1.5
+
+    def step(self, state: State, touch: Touch, normal: Normal) -> float:
+        if touch.seen or touch.explanation or not touch.parcel or touch.action == SCAN:
+            return 0.0
+        who: Person = touch.who
+        if who.service:
+            return 0.0
+        today, look = state.today, state.look
+        today[NEW] += 1
+        if touch.context:
+            state.late = True
+            state.open = [*state.open, _mark((touch.src, touch.off, touch.idx))][-MOST_OPEN:]
+        if touch.context or (touch.others and touch.idle >= self.dormant * 3600):
+            today[ODD] += 1
+            if not state.begins[-1]:
+                state.begins[-1] = touch.time // 1000
+            state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
+        if today[ODD] < look[ODD] and today[NEW] < look[NEW]:
+            return 0.0
+        worst = self._worst(state, normal)
+        if worst is None:
+            # Between two looks a window can grow by no more than these few.
+            state.look = [count + 1 + self.least[0] // 10 for count in today]
+            return 0.0
+        state.case = True
+        return worst.found - worst.expected
+
+    def _worst(self, state: State, normal: Normal) -> Excess | None:
+        """The window that exceeds its limit the most, if one does."""
+        group = normal.group(self.group_days)
+        worst: Excess | None = None
+        for measure, name in enumerate(MEASURES):
+            excess = self._excess(state, measure, live=not state.late)
+            if excess is None or excess.found - excess.expected < self.least[measure % len(WINDOWS)]:
+                continue
+            limit = self.excess
+            if group is not None:
+                limit = max(limit, self.group_factor * group.quantile(name, self.quantile) / QUARTERS)
+            if excess.z > limit and (worst is None or excess.z / limit > worst.z / worst.limit):
+                worst = excess._replace(limit=limit)
+        return worst
+
+    def _excess(self, state: State, measure: int, *, live: bool) -> Excess | None:
+        """How far a window, which ends with today if it is `live`, stands above the days before it."""
+        what, index = divmod(measure, len(WINDOWS))
+        length, days = WINDOWS[index], state.days[what]
+        recent = [*days, state.today[what]] if live else days
+        before = len(recent) - length
+        own = [count for count, told in zip(days[: max(0, before)], state.told, strict=False) if not told]
+        if len(own) < self.own_days:
+            return None
+        level = sum(own) / len(own)
+        # Counts spread at least like Poisson's, and the level itself is only known from so many days.
+        spread = sum((count - level) ** 2 for count in own) / (len(own) - 1) + level + 4
+        count, expected = sum(_cut(recent[-length:])), level * length
+        z = (count - expected) / sqrt(spread * length * (1 + length / len(own)))
+        return Excess(measure, float(count), expected, z, self.excess)
+
+    def explained(self, state: State, late: Late) -> None:
+        mark = _mark(late.touch)
+        if mark in state.open:
+            state.open = [other for other in state.open if other != mark]
+            state.today = [max(0, count - 1) for count in state.today]
+
+    def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
+        worst = self._worst(state, normal) or Excess(
+            0, float(state.today[ODD]), 0.0, self.excess, self.excess
+        )
+        what, index = divmod(worst.measure, len(WINDOWS))
+        days, extra = WINDOWS[index], worst.found - worst.expected
+        group = normal.group(self.group_days)
+        tail = group.tail(MEASURES[worst.measure], QUARTERS * worst.z) if group else 1.0
+        peers = group.quantile(MEASURES[worst.measure], self.quantile) / QUARTERS if group else 0.0
+        begins = [begin for begin in state.begins[-days - 1 :] if begin]
+        context = touch is None or touch.context
+        which_en, which_vi = (
+            ("new parcels", "bưu gửi mới")
+            if what == NEW
+            else ("parcels that no relation explains", "bưu gửi không có quan hệ công việc nào giải thích")
+            if context
+            else ("parcels that had long lain untouched", "bưu gửi đã lâu không ai đụng tới")
+        )
+        peers_en = f"peers stay within {peers:.1f}" if group else "peers have no history yet"
+        peers_vi = f"đồng nghiệp không quá {peers:.1f}" if group else "đồng nghiệp chưa có lịch sử"
+        return Finding(
+            severity=HIGH if extra >= 400 else MEDIUM if extra >= 80 else LOW,
+            # The tail of the peers' own excesses; without peers, Chebyshev's inequality, which holds for any spread.
+            score=-log10(tail) if group else log10(1 + worst.z**2),
+            confidence=2 + (group is not None),
+            evidence=extra,
+            window=days * 86_400,
+            since=begins[0] * 1000 if begins else touch.time if touch else 0,
+            measures={"parcels": worst.found, "extra": round(extra, 1), "deviations": round(worst.z, 2)},
+            baseline={
+                "expected": round(worst.expected, 1),
+                "peers_deviations": round(peers, 2),
+                "peer_days": float(group.days if group else 0),
+            },
+            parcels=tuple(state.samples),
+            en=(
+                f"Opened {worst.found:,.0f} {which_en} within {days} worked days where {worst.expected:,.0f} were "
+                f"to be expected of this person, {worst.z:.1f} standard deviations more; {peers_en}. "
+                "Small daily surpluses add up to a customer list."
+            ),
+            vi=(
+                f"Đã mở {worst.found:,.0f} {which_vi} trong {days} ngày làm việc, trong khi mức bình thường của "
+                f"người này là {worst.expected:,.0f}, cao hơn {worst.z:.1f} độ lệch chuẩn; {peers_vi}. "
+                "Phần dư nhỏ mỗi ngày cộng lại thành cả danh sách khách hàng."
+            ),
+        )
+
+    def close_day(self, state: State, day: int) -> Iterable[Lesson]:
+        state.days = [[*days, count][-MEMORY:] for days, count in zip(state.days, state.today, strict=True)]
+        state.told = [*state.told, state.case][-MEMORY:]
+        state.begins = [*state.begins, 0][-WINDOWS[-1] - 1 :]
+        lessons: list[Lesson] = []
+        if not state.case:
+            excesses = (self._excess(state, measure, live=False) for measure in range(len(MEASURES)))
+            lessons = [
+                (MEASURES[excess.measure], log_bin(QUARTERS * excess.z))
+                for excess in excesses
+                if excess is not None
+            ]
+        state.today, state.look, state.open = [0, 0], [1, 1], []
+        state.case = state.late = False
+        return lessons
