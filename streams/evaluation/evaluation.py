@@ -13,8 +13,8 @@ from detectors.base import Detector
 from streams.admit.local_time import Zones
 from streams.evaluation.background import Background
 from streams.evaluation.decoys import decoys
-from streams.evaluation.log import AccessLog, person_days, read_log
-from streams.evaluation.plan import HARD, Plan, make_plan, workers
+from streams.evaluation.log import AccessLog, LogError, person_days, read_log
+from streams.evaluation.plan import HARD, KNOWN_DAYS, TEST_DAYS, Plan, make_plan, workers
 from streams.evaluation.report import Report, Trial
 from streams.evaluation.rivals import rivals, user_days
 from streams.evaluation.run import run_pipeline
@@ -82,6 +82,11 @@ class Evaluation:
 
     def _trial(self, log: AccessLog, scene: Scene, variant: str, seed: int, progress: Progress) -> Trial:
         plan = make_plan(scene, seed, self.episodes, VARIANTS[variant])
+        if not plan.episodes:
+            raise LogError(
+                f"nobody in the log can be made to leak: it takes {KNOWN_DAYS} active days in the warm-up and "
+                f"{TEST_DAYS} after it; give a longer log"
+            )
         benign = decoys(scene, seed, workers(scene))
         injected = [act for episode in plan.episodes for act in episode.acts]
         added = sorted(benign + injected, key=lambda act: act.time)

@@ -148,7 +148,7 @@ def make_plan(scene: Scene, seed: int, each: int, scale: float = 1.0) -> Plan:
 
     Args:
         scene: the log.
-        seed: the same people, days and hours come of the same seed, whatever the scale.
+        seed: the same seed draws the same people, days and hours at every scale, as far as there are parcels enough.
         each: episodes of each shape, where enough people can be found.
         scale: factor on the sizes of the domain's table.
     """

@@ -127,8 +127,8 @@ class Scene:
     def strange(self, rng: random.Random, person: int, ms: int, count: int) -> list[int] | None:
         """Parcels in use lately that nobody close to the person has handled; None when there are too few.
 
-        Close are his site and team; where the directory does not say, the nearer half of those he shares
-        parcels with.
+        Close are his site and team; where the directory does not say, those he shares many parcels with, half of
+        all he shares any with at least.
         """
         log = self.log
         pool = self._pool(person, ms, 20 * count)
@@ -174,7 +174,8 @@ class Scene:
         alike[totals > EVERYWHERE * len(log.parcels)] = 0
         alike[person] = 0
         if alike.any():
-            close = alike >= np.median(alike[alike > 0])
+            # Whoever is half as close as the closest; where people roam and all are alike, half of them at least.
+            close = alike >= min(float(np.median(alike[alike > 0])), float(alike.max()) / 2)
         close[person] = True
         return close
 
