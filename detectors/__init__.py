@@ -6,12 +6,16 @@ The catalogue is the list below. A new detector is one file, one line here and o
 from typing import Any
 
 from detectors.base import Detector
+from detectors.borrowed_login import BorrowedLogin
 from detectors.bulk_read import BulkRead
 from detectors.crowd import Crowd
+from detectors.dormant_account import DormantAccount
 from detectors.honeytoken import HoneyToken
 from detectors.long_delivered import LongDelivered
 from detectors.low_and_slow import LowAndSlow
 from detectors.off_hours import OffHours
+from detectors.service_account import ServiceAccount
+from detectors.shared_account import SharedAccount
 from detectors.unrelated_parcel import UnrelatedParcel
 
 DETECTORS: tuple[Detector[Any], ...] = (
@@ -22,4 +26,8 @@ DETECTORS: tuple[Detector[Any], ...] = (
     Crowd(),
     LongDelivered(),
     LowAndSlow(),
+    BorrowedLogin(),
+    SharedAccount(),
+    ServiceAccount(),
+    DormantAccount(),
 )
