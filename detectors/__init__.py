@@ -10,6 +10,7 @@ from detectors.borrowed_login import BorrowedLogin
 from detectors.bulk_read import BulkRead
 from detectors.crowd import Crowd
 from detectors.dormant_account import DormantAccount
+from detectors.enumeration import Enumeration
 from detectors.honeytoken import HoneyToken
 from detectors.long_delivered import LongDelivered
 from detectors.low_and_slow import LowAndSlow
@@ -30,4 +31,5 @@ DETECTORS: tuple[Detector[Any], ...] = (
     SharedAccount(),
     ServiceAccount(),
     DormantAccount(),
+    Enumeration(),
 )
