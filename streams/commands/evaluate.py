@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors, plain_settings
@@ -180,7 +180,9 @@ def _print(data: dict[str, Any], seconds: float) -> None:
             (titles(name), method_rows(variant["methods"])),
             ("by shape", shape_rows(variant["methods"])),
         ):
-            table = Table(*head, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+            # On a narrow terminal figures go on below rather than end in an ellipsis.
+            columns = [Column(name, overflow="fold") for name in head]
+            table = Table(*columns, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
             for row in rows:
                 table.add_row(*row)
             console.print(table)
