@@ -98,8 +98,9 @@ def plant(
     """Make ghost parcels for a partner's feed, watch them from now on, and write their ids as CSV.
 
     The ids, `parcel,feed` lines under a header, are for the partner's feed and for the invented records behind
-    them; in clear they stand only there and, like every carrier's record, in the topic parcel-context. Ids that look like UPU S10 (EE123456785VN) have a valid check
-    digit. When anything fails nothing is written out, and the command can be run again.
+    them; in clear they stand only there and, like every carrier's record, in the topic parcel-context. Ids that
+    look like UPU S10 (EE123456785VN) have a valid check digit. When anything fails nothing is written out, and
+    the command can be run again.
     """
     settings, keyring = load_settings(), load_keyring()
     planted = read_honeytokens(honeytokens_path(settings))
