@@ -15,6 +15,7 @@ from detectors.honeytoken import HoneyToken
 from detectors.long_delivered import LongDelivered
 from detectors.low_and_slow import LowAndSlow
 from detectors.off_hours import OffHours
+from detectors.sequence import SequenceOfSteps
 from detectors.service_account import ServiceAccount
 from detectors.shared_account import SharedAccount
 from detectors.unrelated_parcel import UnrelatedParcel
@@ -32,4 +33,5 @@ DETECTORS: tuple[Detector[Any], ...] = (
     ServiceAccount(),
     DormantAccount(),
     Enumeration(),
+    SequenceOfSteps(),
 )
