@@ -28,7 +28,7 @@ from detectors.service_account import Familiar
 
 MINUTE = 60_000
 SLOT = 10 * MINUTE
-#: Two touches closer than this at different sites: nobody gets there so fast, there and back.
+#: Two touches closer than this (ms) at different sites: nobody gets there and back so fast.
 TRAVEL = 15 * MINUTE
 DEVICE, PLACE, SITE = 1, 2, 4
 WHAT_EN = {DEVICE: "device", PLACE: "network", SITE: "site"}
@@ -145,7 +145,6 @@ class BorrowedLogin(Detector[State]):
         """Other surroundings than those of the touch before: find out what is new about them."""
         if not state.grounds:
             state.grounds = [Familiar(), Familiar(), Familiar()]
-        home: Person = touch.who
         new = 0
         for bit, key in ((DEVICE, touch.device), (PLACE, touch.place), (SITE, crc32(touch.site.encode()))):
             ground = state.grounds[bit // 2]
@@ -156,16 +155,15 @@ class BorrowedLogin(Detector[State]):
                 and self._share(state, bit, normal) < self.rare
             ):
                 new |= bit
-        if touch.site == home.site:
+        if touch.site == touch.who.site:
             new &= ~SITE
         if bool(new) != bool(state.new) and abs(touch.time - state.time) <= TRAVEL:
             state.hops += 1
             if touch.site and state.site and touch.site != state.site and (new | state.new) & SITE:
                 state.apart += 1
         state.device, state.place, state.site, state.new = touch.device, touch.place, touch.site, new
-        if new:
-            state.mask |= new
-            state.since = state.since or touch.time
+        state.mask |= new
+        state.since = state.since or (touch.time if new else 0)
 
     def _share(self, state: State, bit: int, normal: Normal) -> float:
         """How often something of the kind is new: the person's own share of days or the peers', whichever is more."""
@@ -195,18 +193,16 @@ class BorrowedLogin(Detector[State]):
         if state.apart > 1 and state.mask & DEVICE:
             return True
         return any(
-            now > limit for now, limit in zip(self._now(state), self._limits(state, normal), strict=True)
+            now > limit
+            for now, limit in zip((state.away_count, state.away), self._limits(state, normal), strict=True)
         )
-
-    @staticmethod
-    def _now(state: State) -> tuple[int, int]:
-        return state.away_count, state.away
 
     def _limits(self, state: State, normal: Normal) -> tuple[float, float]:
         """What may be taken from the present ground within ten minutes and within the day."""
         both = state.mask & DEVICE and state.mask & (PLACE | SITE)
         floors = self.floors[1:3] if both else self.floors[3:5]
-        group = normal.group(self.group_days)
+        # The person has days of his own by now: a whole company's mixture of work would only blur them.
+        group = normal.peers if normal.peers.days >= self.group_days else None
         ease = 0.5 if both and state.hops >= self.turns else 1.0
         burst, day = (
             ease * max(
@@ -221,7 +217,7 @@ class BorrowedLogin(Detector[State]):
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         group: Norm = normal.group(self.group_days) or normal.company
         limits = self._limits(state, normal)
-        (burst, away), limit = self._now(state), limits[1]
+        burst, away, limit = state.away_count, state.away, limits[1]
         bits = [bit for bit in (DEVICE, PLACE, SITE) if state.mask & bit]
         # The share of person-days that bring something so new, times the tail of person-days that take so much, times
         # that of so many moves between two sites: independent of each other in ordinary life.
@@ -292,8 +288,10 @@ class BorrowedLogin(Detector[State]):
         if state.told:
             lessons = []  # a leak must become nobody's baseline
         else:
-            state.bursts = [*state.bursts, state.high][-MEMORY:]
-            state.days = [*state.days, state.reads][-MEMORY:]
+            state.bursts, state.days = (
+                [*state.bursts, state.high][-MEMORY:],
+                [*state.days, state.reads][-MEMORY:],
+            )
         state.device = state.place = state.new = state.count = state.away_count = state.high = state.reads = 0
         state.away = state.since = state.mask = state.hops = state.apart = 0
         state.site, state.told, state.samples = "", False, []

@@ -29,7 +29,7 @@ DAY = 86_400_000
 READS, EXPORTED, SILENCE, AGE = "dormant.reads", "dormant.exported", "dormant.silence", "dormant.age"
 MEMORY = 14
 MOST_SAMPLES = 20
-#: The account is in use, came back after silence, was never used before, or is of somebody who left.
+#: Not under watch; under watch, for it came back, was never used before, or is of somebody who left.
 USED, BACK, NEVER, LEFT = range(4)
 
 
@@ -61,8 +61,7 @@ class State(msgspec.Struct, array_like=True):
         silence: days of silence that ended today; 0 when none did.
         reads, exported: records taken today, and those by exports.
         past: `reads` of finished days, oldest first. exports: `exported` likewise.
-        kind: whether the account is under watch, and why. watch: worked days until it is not.
-        gap: days of silence before the watch began.
+        kind: whether it is under watch, and why. watch: worked days until it is not. gap: days of silence before.
         since: event time of the first touch under watch. records, away: what was taken since, and by exports.
         told: whether today had a case.
         samples: latest parcels under watch.
@@ -102,11 +101,11 @@ class DormantAccount(Detector[State]):
     Ignores: who returns from long leave and works as his peers do, seasonal staff, new hires in training, people on
     leave (off_hours), service accounts that the directory does not call left (quarterly jobs).
 
-    Known gaps: a taken-over account that reads no more than the peers; status planned before the first working day,
-    which the directory does not tell apart; logs younger than the silence.
+    Known gaps: taken-over accounts that read no more than the peers; people not yet started, whom the directory does
+    not tell; logs younger than the silence.
 
     Parameters:
-        silence: days without a touch that are long.
+        silence: days without a touch that are long. unused: the same for an account since the log began.
         own_days: finished days an account must have lived before its silence means something.
         own_factor: multiple of its longest silence before, and of its second-highest day.
         floor: least records after a silence that are a case. export: the same for exports alone.
@@ -131,6 +130,7 @@ class DormantAccount(Detector[State]):
     quiet: ClassVar[int] = 3 * 86_400
 
     silence: int = 28
+    unused: int = 14
     own_days: int = 5
     own_factor: float = 1.5
     floor: int = 10
@@ -175,7 +175,7 @@ class DormantAccount(Detector[State]):
         group = normal.group(self.group_days)
         if not state.last:
             age = int(group.quantile(AGE, 1.0)) if group else 0
-            if age >= self.silence:
+            if age >= self.unused:
                 self._begin(state, touch, NEVER)
                 state.gap = age
             return

@@ -84,29 +84,29 @@ class SharedAccount(Detector[State]):
 
     Three things are counted over a local day. Circles: coming back to a device within ten minutes while two others
     were used between. Apart: coming back within ten minutes from another site. Hours: more hours out of 24 than one
-    person works, no single device having most of them. Each must exceed a limit, a multiple of the account's own
-    second-highest day, and what nearly all days of the peers reach; so it is told once and then is its usual, until
-    it doubles. Without peers nothing is told: whole companies work with three devices at a time.
+    person works, on three devices or more, none having most of them. Each must exceed a limit, a multiple of the
+    account's own second-highest day, and what nearly all days of the peers reach; so it is told once and then is its
+    usual, until it doubles. Without peers nothing is told: whole companies work with three devices at a time.
 
     Finds: logins passed round in a depot, one login for a team at several sites, a login for all three shifts.
 
     Ignores: a person with computer and phone, a counter terminal that many people share under their own names, an
     open page that refreshes all night, declared service accounts, roles in which everybody works with many devices.
 
-    Known gaps: two people with one device each at one site and in one shift; logs without device and network; an
+    Known gaps: two people with one device each at one site; logs without device and network; an
     account shared since before the log began once its own usual is learnt.
 
     Parameters:
         limits: least circles, moves between sites, and hours that are a case.
         own_factor: multiple of the account's own second-highest day.
-        share: most of the hours that a single device may have.
+        share: the part of the hours that a single device may have at most; below a half takes three devices.
         group_days, quantile, group_factor: person-days a group needs; share of them to lie below; margin over it.
 
     >>> from detectors.testing import Watch, at, office, touch
     >>> watch = Watch(SharedAccount(), office(SharedAccount(), device=1))
-    >>> turns = [touch(at() + n * 60_000, parcel=f"k1.p{n}", device=1 + n % 3) for n in range(30)]
+    >>> turns = [touch(at() + n * 60_000, parcel=f"k1.p{n}", device=1 + n % 3) for n in range(60)]
     >>> [told.finding.evidence for told in watch.see(*turns)]
-    [10.0, 22.0]
+    [20.0, 40.0]
 
     References: concurrent-session analytics (Exabeam, Microsoft Sentinel UEBA); NIST SP 800-53 AC-10.
     """
@@ -116,9 +116,9 @@ class SharedAccount(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
 
-    limits: tuple[int, ...] = (10, 4, 18)
+    limits: tuple[int, ...] = (20, 4, 18)
     own_factor: float = 2.0
-    share: float = 0.6
+    share: float = 0.45
     group_days: int = 40
     quantile: float = 0.99
     group_factor: float = 1.5
