@@ -19,6 +19,7 @@ COMMANDS = {
     "reveal": "turn a token back into the id it stands for, with the reason logged",
     "keys": "make and rotate the keys behind the tokens",
     "honeytoken": "plant ghost parcels in partners' feeds; whoever opens one is told of at once",
+    "history": "keep every labelled touch as Parquet files that any engine reads",
     "rejected": "list what could not be admitted, and admit it again once mended",
     "doctor": "everything an on-call engineer asks first: green or red, with the remedy",
 }

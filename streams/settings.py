@@ -76,7 +76,10 @@ class Settings(BaseSettings):
         idle_after: seconds without data after which a source partition no longer holds the merge up.
         session_timeout: seconds after which the broker gives a silent worker's partitions away.
         http_host: address on which metrics and health are served.
-        http_port, tell_http_port: ports of `worker` and of `tell` there; 0 takes a free one, -1 serves nothing.
+        http_port, tell_http_port, history_http_port: ports of `worker`, `tell` and `history write` there; 0 takes a
+            free one, -1 serves nothing.
+        history_dir: where the history is; default `<data_dir>/history`.
+        history_days: days a touch is kept in the history, counted from the newest day there.
         receivers: webhook receivers by name.
         log_level: least severity that is logged.
     """
@@ -99,6 +102,9 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(9464, ge=-1, le=65_535)
     tell_http_port: int = Field(9465, ge=-1, le=65_535)
+    history_http_port: int = Field(9466, ge=-1, le=65_535)
+    history_dir: Path | None = None
+    history_days: int = Field(400, ge=1)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -106,6 +112,11 @@ class Settings(BaseSettings):
     def keys_path(self) -> Path:
         """Where the key ring is."""
         return self.keys_file or self.data_dir / "keys.toml"
+
+    @property
+    def history_path(self) -> Path:
+        """Where the history is."""
+        return self.history_dir or self.data_dir / "history"
 
     @property
     def outbox_path(self) -> Path:

@@ -1,0 +1,133 @@
+"""The history read back: touches by local day, with the reasons that arrived later applied."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no types
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # pyarrow ships no types
+
+from streams.history.archive_columns import KEY, LATE_SCHEMA, ORDER, TOUCH_KEY, TOUCH_SCHEMA
+from streams.history.archive_files import (
+    TOUCHES,
+    ArchiveError,
+    Content,
+    Manifest,
+    files_of,
+    load_manifest,
+)
+
+_ONE_DAY = timedelta(days=1)
+
+#: What a reader gets: whose and which local day it is, the columns of a touch, and whether its explanation came late.
+SCHEMA = pa.schema([("carrier", pa.string()), ("day", pa.date32()), *TOUCH_SCHEMA, ("late", pa.bool_())])
+
+
+def contents(root: Path) -> list[Content]:
+    """What the history at `root` holds, by kind, carrier and day.
+
+    Raises:
+        ArchiveError: there is no history, or none that can be read.
+    """
+    return _manifest(root).content
+
+
+def read(
+    root: Path,
+    carriers: Collection[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> pa.Table:
+    """The touches of some days in one table, see `scan`."""
+    return pa.concat_tables([SCHEMA.empty_table(), *scan(root, carriers, since, until)])
+
+
+def scan(
+    root: Path,
+    carriers: Collection[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> Iterator[pa.Table]:
+    """The touches of some days, one table a local day, the oldest first; within it in the order of the log.
+
+    What is flushed or removed meanwhile is not seen, or ends the reading with an error.
+
+    Args:
+        root: the history's folder.
+        carriers: whose; all by default.
+        since, until: first and last local day, both included; by default all there are.
+
+    Raises:
+        ArchiveError: there is no history, files of it are missing or damaged, or it is removed meanwhile.
+    """
+    manifest = _manifest(root)
+    touches: dict[date, list[Content]] = {}
+    late: dict[date, list[Content]] = {}
+    for content in manifest.content:
+        if carriers is None or content.carrier in carriers:
+            into = touches if content.kind == TOUCHES else late
+            into.setdefault(content.day, []).append(content)
+    for day, parts in sorted(touches.items()):
+        if (since is None or day >= since) and (until is None or day <= until):
+            # Late reasons lie by UTC day, which is one before to one after the local one.
+            around = [part for n in (-1, 0, 1) for part in late.get(day + n * _ONE_DAY, ())]
+            yield _apply(_touches(root, manifest, parts), _late(root, manifest, around))
+
+
+def _manifest(root: Path) -> Manifest:
+    manifest = load_manifest(root)
+    if manifest is None:
+        raise ArchiveError(
+            f"there is no history in {root}; `parcelwatch history write` makes one, "
+            "and PARCELWATCH_HISTORY_DIR says where"
+        )
+    return manifest
+
+
+def _touches(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
+    tables = []
+    for part in parts:
+        for path in files_of(root, manifest, part):
+            table = _load(path)
+            n = len(table)
+            table = table.add_column(0, SCHEMA.field(0), pa.repeat(part.carrier, n))
+            tables.append(
+                table.add_column(1, SCHEMA.field(1), pa.repeat(pa.scalar(part.day, pa.date32()), n))
+            )
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
+
+
+def _late(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
+    tables = [_load(path) for part in parts for path in files_of(root, manifest, part)]
+    return pa.concat_tables([LATE_SCHEMA.empty_table(), *tables]).select([*TOUCH_KEY, "explanation"])
+
+
+def _load(path: Path) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        raise ArchiveError(f"{path} was removed as too old while it was read; read again") from None
+    except (OSError, pa.ArrowException) as exc:
+        raise ArchiveError(
+            f"cannot read {path}: {type(exc).__name__}; if it is damaged, restore it from a backup"
+        ) from None
+
+
+def _apply(touches: pa.Table, late: pa.Table) -> pa.Table:
+    """Put late reasons in where they belong, and say where that is."""
+    belated = np.zeros(len(touches), dtype=bool)
+    explanation = touches.column("explanation").combine_chunks()
+    if len(late):
+        keys = touches.select(KEY).append_column("row", pa.array(np.arange(len(touches))))
+        found = keys.join(late, list(KEY), list(TOUCH_KEY), "inner").sort_by("row")
+        belated[found.column("row").to_numpy()] = True
+        reasons = found.column("explanation").combine_chunks()
+        explanation = pc.replace_with_mask(explanation, pa.array(belated), reasons)
+    index = touches.schema.get_field_index("explanation")
+    table = touches.set_column(index, touches.schema.field(index), explanation)
+    return table.append_column("late", pa.array(belated)).cast(SCHEMA)
