@@ -45,7 +45,8 @@ class State(msgspec.Struct, array_like=True):
         serial, time, pause: of the latest look: its number (-1 none yet), event time, and ms since the one before.
         sums: by sign, the evidence of the present run, natural logarithms of likelihood ratios.
         looks, misses, near: of the run. since: event time of its first look.
-        rates: by sign, its ordinary share of looks, as worked out at the first look of today; empty before.
+        weights: by sign, the log-likelihood ratios of its presence and absence, as worked out at the first look of
+            today; empty before.
         today: looks today and, of them, those with each sign. own: the same of finished days, faded.
         days: finished days. case: whether today has a case, and so is nobody's baseline.
         samples: latest parcels of the run.
@@ -59,7 +60,7 @@ class State(msgspec.Struct, array_like=True):
     misses: int = 0
     near: int = 0
     since: int = 0
-    rates: list[float] = []
+    weights: list[float] = []
     today: list[int] = msgspec.field(default_factory=lambda: [0] * 4)
     own: list[float] = msgspec.field(default_factory=lambda: [0.0] * 4)
     days: int = 0
@@ -141,22 +142,21 @@ class Enumeration(Detector[State]):
         state.time, state.pause = max(touch.time, state.time), max(0, pause)
         if touch.serial >= 0:
             state.serial = touch.serial
-        if not state.rates:
-            state.rates = self._ordinary(state, normal)
-        signs = (near, failed, even)
-        today, sums = state.today, state.sums
+        today, sums, weights = state.today, state.sums, state.weights or self._weigh(state, normal)
         today[0] += 1
-        for sign in range(3):
-            today[sign + 1] += signs[sign]
+        today[1] += near
+        today[2] += failed
+        today[3] += even
         if not failed and not touch.others and state.days < self.own_days:
             return 0.0
-        for sign in range(3):
-            present = signs[sign]
-            usual, leak = state.rates[sign], self.leak[sign]
-            if usual < leak:
-                ratio = leak / usual if present else (1 - leak) / (1 - usual)
-                # Bounded above, so that a run that is over is forgotten within as many looks as it took.
-                sums[sign] = min(max(0.0, sums[sign] + log(ratio)), 2 * self.enough)
+        order = sums[ORDER] + weights[not near]
+        miss = sums[MISS] + weights[3 - failed]
+        rhythm = sums[RHYTHM] + weights[5 - even]
+        # Bounded above, so that a run that is over is forgotten within as many looks as it took.
+        most = 2 * self.enough
+        sums[ORDER] = 0.0 if order < 0 else order if order < most else most
+        sums[MISS] = 0.0 if miss < 0 else miss if miss < most else most
+        sums[RHYTHM] = 0.0 if rhythm < 0 else rhythm if rhythm < most else most
         if not sums[ORDER] and not sums[MISS]:
             state.looks = 0
             return 0.0
@@ -184,6 +184,14 @@ class Enumeration(Detector[State]):
         order, miss, rhythm = state.sums
         return order + miss + min(rhythm, self.enough / 2)
 
+    def _weigh(self, state: State, normal: Normal) -> list[float]:
+        weights = []
+        for usual, leak in zip(self._ordinary(state, normal), self.leak, strict=True):
+            known = usual < leak
+            weights += [log(leak / usual), log((1 - leak) / (1 - usual))] if known else [0.0, 0.0]
+        state.weights = weights
+        return weights
+
     def _ordinary(self, state: State, normal: Normal) -> list[float]:
         """By sign, the share of looks that is ordinary for this person."""
         group = normal.group(self.group_days)
@@ -200,7 +208,7 @@ class Enumeration(Detector[State]):
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         looks, misses, near, evidence = state.looks, state.misses, state.near, self._evidence(state)
-        usual = state.rates or list(self.cold)
+        usual = self._ordinary(state, normal)
         group = normal.group(self.group_days)
         minutes = max(1, (state.time - state.since) // 60_000)
         return Finding(
@@ -243,5 +251,5 @@ class Enumeration(Detector[State]):
                     for measure, count, leak in zip(MEASURES, state.today[1:], self.leak, strict=True)
                     if count < leak * looks
                 ]
-        state.today, state.rates, state.case = [0] * 4, [], False
+        state.today, state.weights, state.case = [0] * 4, [], False
         return lessons

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log10, sqrt
+from operator import mul
 from typing import ClassVar, NamedTuple
 
 import msgspec
@@ -33,6 +34,8 @@ WINDOWS = (5, 10, 20)
 MEASURES = tuple(f"slow.{what}.{days}d" for what in ("odd", "new") for days in WINDOWS)
 #: Finished days that are remembered: the longest window and twenty days to hold it against.
 MEMORY = 40
+#: More parcels than a day can have.
+NEVER = 1 << 30
 MOST_OPEN = 32
 MOST_SAMPLES = 5
 #: Standardised excess is taught in quarters: bins of a count are coarse near one.
@@ -71,15 +74,21 @@ class Excess(NamedTuple):
     Attributes:
         measure: index into MEASURES.
         found: parcels in the window, heavy days cut. expected: at the own level.
-        z: the difference in standard deviations of such a sum.
-        limit: z from which it is a case.
+        spread: standard deviation of such a sum.
+        limit: standard deviations from which it is a case. needed: parcels from which it is one.
     """
 
     measure: int
     found: float
     expected: float
-    z: float
+    spread: float
     limit: float
+    needed: float
+
+    @property
+    def z(self) -> float:
+        """Standard deviations above the own level."""
+        return (self.found - self.expected) / self.spread
 
 
 def _cut(days: Sequence[int]) -> list[int]:
@@ -163,44 +172,58 @@ class LowAndSlow(Detector[State]):
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
         if today[ODD] < look[ODD] and today[NEW] < look[NEW]:
             return 0.0
-        worst = self._worst(state, normal)
+        excesses = self._excesses(state, normal)
+        worst = self._worst(excesses)
         if worst is None:
-            # Between two looks a window can grow by no more than these few.
-            state.look = [count + 1 + self.least[0] // 10 for count in today]
+            # Today counts when it is over, where reasons may be late.
+            state.look = [NEVER, NEVER] if state.late else self._next_look(state, excesses)
             return 0.0
         state.case = True
         return worst.found - worst.expected
 
-    def _worst(self, state: State, normal: Normal) -> Excess | None:
+    @staticmethod
+    def _next_look(state: State, excesses: Sequence[Excess]) -> list[int]:
+        """By what is counted, how many parcels today must have before a window can have become a case."""
+        look = [NEVER, NEVER]
+        for excess in excesses:
+            what = excess.measure // len(WINDOWS)
+            # A parcel more can raise the median too, and by it what is left of heavy days: half the way is safe enough.
+            ahead = state.today[what] + 1 + int(excess.needed - excess.found) // 2
+            look[what] = min(look[what], ahead)
+        return look
+
+    @staticmethod
+    def _worst(excesses: Sequence[Excess]) -> Excess | None:
         """The window that exceeds its limit the most, if one does."""
-        group = normal.group(self.group_days)
-        worst: Excess | None = None
+        cases = (excess for excess in excesses if excess.found >= excess.needed)
+        return max(cases, key=lambda excess: excess.z / excess.limit, default=None)
+
+    def _excesses(self, state: State, normal: Normal | None) -> list[Excess]:
+        """The windows that have enough days before them; without a `normal`, those of finished days alone."""
+        found = []
+        live = normal is not None and not state.late
+        group = normal.group(self.group_days) if normal else None
         for measure, name in enumerate(MEASURES):
-            excess = self._excess(state, measure, live=not state.late)
-            if excess is None or excess.found - excess.expected < self.least[measure % len(WINDOWS)]:
+            what, index = divmod(measure, len(WINDOWS))
+            length, days = WINDOWS[index], state.days[what]
+            recent = [*days, state.today[what]] if live else days
+            before = max(0, len(recent) - length)
+            own = [count for count, told in zip(days[:before], state.told, strict=False) if not told]
+            size = len(own)
+            if size < self.own_days:
                 continue
+            total = sum(own)
+            level = total / size
+            # Counts spread at least like Poisson's, and the level itself is only known from so many days.
+            variance = max(0.0, sum(map(mul, own, own)) - level * total) / (size - 1) + level + 4
+            spread = sqrt(variance * length * (1 + length / size))
             limit = self.excess
             if group is not None:
                 limit = max(limit, self.group_factor * group.quantile(name, self.quantile) / QUARTERS)
-            if excess.z > limit and (worst is None or excess.z / limit > worst.z / worst.limit):
-                worst = excess._replace(limit=limit)
-        return worst
-
-    def _excess(self, state: State, measure: int, *, live: bool) -> Excess | None:
-        """How far a window, which ends with today if it is `live`, stands above the days before it."""
-        what, index = divmod(measure, len(WINDOWS))
-        length, days = WINDOWS[index], state.days[what]
-        recent = [*days, state.today[what]] if live else days
-        before = len(recent) - length
-        own = [count for count, told in zip(days[: max(0, before)], state.told, strict=False) if not told]
-        if len(own) < self.own_days:
-            return None
-        level = sum(own) / len(own)
-        # Counts spread at least like Poisson's, and the level itself is only known from so many days.
-        spread = sum((count - level) ** 2 for count in own) / (len(own) - 1) + level + 4
-        count, expected = sum(_cut(recent[-length:])), level * length
-        z = (count - expected) / sqrt(spread * length * (1 + length / len(own)))
-        return Excess(measure, float(count), expected, z, self.excess)
+            expected = level * length
+            needed = expected + max(float(self.least[index]), limit * spread)
+            found.append(Excess(measure, float(sum(_cut(recent[-length:]))), expected, spread, limit, needed))
+        return found
 
     def explained(self, state: State, late: Late) -> None:
         mark = _mark(late.touch)
@@ -209,9 +232,9 @@ class LowAndSlow(Detector[State]):
             state.today = [max(0, count - 1) for count in state.today]
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
-        worst = self._worst(state, normal) or Excess(
-            0, float(state.today[ODD]), 0.0, self.excess, self.excess
-        )
+        worst = self._worst(self._excesses(state, normal))
+        if worst is None:  # a late reason has taken away what made it a case
+            worst = Excess(0, float(state.today[ODD]), 0.0, 1.0, 1.0, 0.0)
         what, index = divmod(worst.measure, len(WINDOWS))
         days, extra = WINDOWS[index], worst.found - worst.expected
         group = normal.group(self.group_days)
@@ -261,11 +284,9 @@ class LowAndSlow(Detector[State]):
         state.begins = [*state.begins, 0][-WINDOWS[-1] - 1 :]
         lessons: list[Lesson] = []
         if not state.case:
-            excesses = (self._excess(state, measure, live=False) for measure in range(len(MEASURES)))
             lessons = [
                 (MEASURES[excess.measure], log_bin(QUARTERS * excess.z))
-                for excess in excesses
-                if excess is not None
+                for excess in self._excesses(state, None)
             ]
         state.today, state.look, state.open = [0, 0], [1, 1], []
         state.case = state.late = False

@@ -159,12 +159,14 @@ class SequenceOfSteps(Detector[State]):
         return new
 
     def _note(self, state: State, step: int, time: int) -> None:
-        if time - max(state.last) > self.window * HOUR:
-            state.size, state.samples = 0, []
-        if time - state.first[step] > self.window * HOUR:
-            state.first[step] = time
-        state.last[step] = max(state.last[step], time)
+        last, span = state.last, self.window * HOUR
         state.today |= 1 << step
+        if time - last[step] > span and time - max(last) > span:
+            state.size, state.samples = 0, []
+        if time - state.first[step] > span:
+            state.first[step] = time
+        if time > last[step]:
+            last[step] = time
 
     def _look(self, state: State, touch: Touch, normal: Normal) -> float:
         met = self._met(state, touch.time)
