@@ -120,7 +120,7 @@ class BorrowedLogin(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 6 * 3600
 
-    floors: tuple[int, ...] = (5, 8, 20, 15, 40)
+    floors: tuple[int, ...] = (5, 8, 20, 10, 30)
     own_factor: float = 1.5
     own_days: int = 5
     rare: float = 0.1
