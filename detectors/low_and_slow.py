@@ -23,7 +23,7 @@ from detectors.base import (
     Person,
     Touch,
     log_bin,
-)
+)  # fmt: skip
 
 HOUR = 3_600_000
 SCAN = ACTION_CODES["scan"]
@@ -50,11 +50,10 @@ class State(msgspec.Struct, array_like=True):
         told: for each of those days whether it was part of a case: such days are nobody's baseline.
         begins: event time (s) of the first odd parcel of each of the latest days of the longest window, today last;
             0 for none.
-        today: by what is counted, parcels of the present day.
-        case: whether today is part of a case. late: whether reasons for today's touches may still come.
+        today: by what is counted, parcels of the present day. case: whether it is part of a case.
+        late: whether reasons for today's touches may still come.
         look: by what is counted, how many parcels today must have before the limits are worth another look.
-        open: marks of today's latest counted touches, which a late reason takes back.
-        samples: latest odd parcels.
+        open: marks of today's latest counted touches, which a late reason takes back. samples: latest odd parcels.
     """
 
     days: list[list[int]] = msgspec.field(default_factory=lambda: [[], []])
@@ -208,21 +207,30 @@ class LowAndSlow(Detector[State]):
             length, days = WINDOWS[index], state.days[what]
             recent = [*days, state.today[what]] if live else days
             before = max(0, len(recent) - length)
-            own = [count for count, told in zip(days[:before], state.told, strict=False) if not told]
+            own = days[:before]
+            if True in state.told:
+                own = [count for count, told in zip(own, state.told, strict=False) if not told]
             size = len(own)
             if size < self.own_days:
                 continue
             total = sum(own)
             level = total / size
+            expected, latest = level * length, recent[-length:]
+            raw, least = sum(latest), float(self.least[index])
+            if raw <= expected or (live and raw < expected + least):
+                # Most days end here: no spread can make it a case.
+                found.append(
+                    Excess(measure, float(raw), expected, 1.0, self.excess, max(expected + least, raw + 1.0))
+                )
+                continue
             # Counts spread at least like Poisson's, and the level itself is only known from so many days.
             variance = max(0.0, sum(map(mul, own, own)) - level * total) / (size - 1) + level + 4
             spread = sqrt(variance * length * (1 + length / size))
             limit = self.excess
             if group is not None:
                 limit = max(limit, self.group_factor * group.quantile(name, self.quantile) / QUARTERS)
-            expected = level * length
-            needed = expected + max(float(self.least[index]), limit * spread)
-            found.append(Excess(measure, float(sum(_cut(recent[-length:]))), expected, spread, limit, needed))
+            needed = expected + max(least, limit * spread)
+            found.append(Excess(measure, float(sum(_cut(latest))), expected, spread, limit, needed))
         return found
 
     def explained(self, state: State, late: Late) -> None:
