@@ -25,7 +25,6 @@ from detectors.base import (
     log_bin,
 )  # fmt: skip
 
-HOUR = 3_600_000
 SCAN = ACTION_CODES["scan"]
 #: What is counted: parcels new to the person that lack a relation or had long lain untouched, and all new ones.
 ODD, NEW = range(2)
