@@ -147,6 +147,10 @@ def test_silent_on_a_site_the_directory_gives_the_person(normal: Normal) -> None
     assert not watch.alerts
 
 
+def test_silent_on_a_busy_day_at_another_site_with_a_familiar_device(normal: Normal) -> None:
+    assert not veteran(normal).see(*work([0], parcels=80, device=1, place=1, site="SG-01"))
+
+
 def test_silent_on_a_declared_service_account(normal: Normal) -> None:
     assert not Watch(DETECTOR, normal).see(*work([*WEEKS, 0], parcels=500, who=SERVICE, **AWAY))
 
