@@ -155,7 +155,8 @@ class BorrowedLogin(Detector[State]):
                 and self._share(state, bit, normal) < self.rare
             ):
                 new |= bit
-        if touch.site == touch.who.site:
+        # A familiar device at a new site is the person himself on his way.
+        if touch.site == touch.who.site or (touch.device and new == SITE):
             new &= ~SITE
         if bool(new) != bool(state.new) and abs(touch.time - state.time) <= TRAVEL:
             state.hops += 1
