@@ -119,6 +119,8 @@ class ArchiveService:
         try:
             await consumer.start()
             await self._seek(consumer)
+            # From now on the folder says where the history begins: what is then deleted unread is a gap.
+            await self._flush()
             probed = float("-inf")
             while not stop.is_set():
                 batch = await consumer.getmany(timeout_ms=200, max_records=MOST_BLOCKS)
