@@ -115,9 +115,8 @@ class ArchiveService:
         await self._flush()
 
     async def _read_while_connected(self, stop: asyncio.Event) -> None:
-        consumer = self._new_consumer()
+        consumer = await self._new_consumer()
         try:
-            await consumer.start()
             await self._seek(consumer)
             # From now on the folder says where the history begins: what is then deleted unread is a gap.
             await self._flush()
@@ -132,13 +131,11 @@ class ArchiveService:
                     self._broker = await self._probe(consumer)
                     probed = time.monotonic()
         finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GRACE):
-                    await consumer.stop()
+            await _leave(consumer)
 
-    def _new_consumer(self) -> AIOKafkaConsumer:
+    async def _new_consumer(self) -> AIOKafkaConsumer:
         try:
-            return AIOKafkaConsumer(
+            consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._settings.broker,
                 client_id=f"{self._settings.app_id}-history",
                 enable_auto_commit=False,
@@ -147,24 +144,32 @@ class ArchiveService:
                 isolation_level="read_committed",
                 max_partition_fetch_bytes=LARGEST_VALUE,
             )
+            try:
+                await consumer.start()
+            except BaseException:
+                await _leave(consumer)
+                raise
         except ValueError:
             raise SettingsError(
                 f"setting broker = {self._settings.broker!r}: must be host:port, comma-separated"
             ) from None
+        return consumer
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """Go where the archive says, as far as Kafka still has it."""
         if ACTOR_LOG not in await consumer.topics():
             raise UnknownTopicOrPartitionError
         consumer.assign(self._partitions)
-        begins = await _answer(consumer.beginning_offsets(self._partitions))
-        ends = await _answer(consumer.end_offsets(self._partitions))
+        # The first partition is always there; of one that is not, the broker would never answer.
+        await _answer(consumer.beginning_offsets(self._partitions[:1]))
         there = consumer.partitions_for_topic(ACTOR_LOG)
         if there and there != {tp.partition for tp in self._partitions}:
             raise SettingsError(
                 f"setting partitions = {len(self._partitions)}: {ACTOR_LOG} has {len(there)}; set "
                 "PARCELWATCH_PARTITIONS to that, as the workers have it"
             )
+        begins = await _answer(consumer.beginning_offsets(self._partitions))
+        ends = await _answer(consumer.end_offsets(self._partitions))
         for tp in self._partitions:
             following = self._archive.next(tp.partition)
             if following > ends[tp]:
@@ -247,3 +252,10 @@ async def _answer(question: Awaitable[_T]) -> _T:
             return await question
     except TimeoutError:
         raise RequestTimedOutError from None
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, without waiting long for a broker that is silent."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await consumer.stop()
