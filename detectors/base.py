@@ -153,41 +153,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "evidence", float(self.evidence))
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One message about one episode: it opened (activity 1), grew (2) or closed (3).
-
-    Attributes:
-        uid: hash of carrier, person, detector and the episode's first event; the same on every replay.
-        activity: 1 Create, 2 Update, 3 Close.
-        sequence: 1 for Create, then counting up within the episode.
-        detector, version: who says so; the version changes with the detector's parameters.
-        summary: the detector's one-line description.
-        person: whom it is about.
-        finding: what was found, as of this message.
-        opened, first, last: event times in ms: the touch that opened the episode, first and last contributing touch.
-        at: event time of this message in ms (of the touch, or of the quiet's end for Close).
-        utc_offset: minutes east of UTC of the person's local time.
-        records: shipment records read in the episode so far.
-        samples: at most 20 parcels of the episode (pseudonyms).
-    """
-
-    uid: str
-    activity: int
-    sequence: int
-    detector: str
-    version: str
-    summary: str
-    person: Person
-    finding: Finding
-    opened: int
-    first: int
-    last: int
-    at: int
-    utc_offset: int
-    records: int
-    samples: tuple[str, ...]
-
-
 #: What a person's finished day teaches about ordinary life: (measure, bin).
 Lesson = tuple[str, int]
 

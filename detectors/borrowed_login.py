@@ -23,8 +23,7 @@ from detectors.base import (
     Touch,
     log_bin,
 )  # fmt: skip
-from detectors.dormant_account import second, taken
-from detectors.service_account import Familiar
+from detectors.habits import Familiar, second, taken
 
 MINUTE = 60_000
 SLOT = 10 * MINUTE

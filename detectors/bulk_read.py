@@ -27,17 +27,14 @@ from detectors.calendar import at_month_turn
 from detectors.windows import Ring
 from detectors.words import against_usual
 
-MINUTE, HOUR = 60_000, 3_600_000
-DAY = 86_400_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 #: (name, slot width in ms, slots): what a window is made of.
 WINDOWS = (("5min", MINUTE, 5), ("1h", 5 * MINUTE, 12), ("1d", 60 * MINUTE, 24))
 SPANS = (300, 3_600, 86_400)
-SPANS_EN = ("5 minutes", "1 hour", "1 day")
-SPANS_VI = ("5 phút", "1 giờ", "1 ngày")
+SPANS_EN, SPANS_VI = ("5 minutes", "1 hour", "1 day"), ("5 phút", "1 giờ", "1 ngày")
 MEASURES = tuple(f"bulk.{what}.{name}" for what in ("parcels", "records") for name, _, _ in WINDOWS)
-MOST_SAMPLES = 20
-#: How many finished days a person's own baseline remembers.
-MEMORY = 28
+#: Parcels told of, and finished days that a person's own baseline remembers.
+MOST_SAMPLES, MEMORY = 20, 28
 #: A parcel the person handled within so many days is work in hand and not counted again.
 IN_HAND = 14 * DAY
 
@@ -50,16 +47,15 @@ class State(msgspec.Struct, array_like=True):
     """What is known of one person. Measures are ordered as in MEASURES.
 
     Attributes:
-        minute: event-time minute being counted.
-        parcels, records: its counts, not yet in the rings. parcel_at, record_at: event time of its first of each.
+        minute: event-time minute being counted. parcels, records: its counts, not yet in the rings. parcel_at,
+            record_at: event time of its first of each.
         room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by
             the real limits once those were reached.
-        limits: by measure, as last worked out in event-time hour `hour`: they hold to its end.
-        rings: one per measure.
+        limits: by measure, as last worked out in event-time hour `hour`: they hold to its end. rings: one per measure.
         high: today's highest count by measure. caps: by measure, the limit that was broken today.
-        past: by measure, the highest counts of the latest finished days, oldest first.
-        usual: by measure, the second highest of `past`.
+        past: by measure, the highest counts of the latest finished days, oldest first. usual: the second highest.
         samples: latest parcels of a growing window.
+        told: event time of the latest touch that was part of a case, 0 for none today.
     """
 
     minute: int = 0
@@ -77,6 +73,7 @@ class State(msgspec.Struct, array_like=True):
     past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in MEASURES])
     usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(MEASURES))
     samples: list[str] = []
+    told: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,8 @@ class BulkRead(Detector[State]):
     Parameters:
         floors: by measure, below which nothing is a case (parcels 5 min, 1 h, 1 d; records likewise).
         cold: by measure, the limit when neither person nor peers have a history.
-        own_factor: multiple of the person's own high.
-        own_days: finished days a person needs for a baseline of his own.
-        group_days: person-days a group needs for a baseline.
+        own_factor: multiple of the person's own high. own_days, group_days: finished days a person, and
+            person-days a group, need for a baseline.
         quantile, group_factor: share of person-days that must lie below, and the margin over that; wider while the
             group has few days, doubled at `group_days`.
         month: what a routine exporter may take at the turn of a month, in high days: some runs of a month's data.
@@ -118,7 +114,6 @@ class BulkRead(Detector[State]):
     name: ClassVar[str] = "bulk_read"
     summary: ClassVar[str] = "Far more parcels or records read in a short time than person or peers do"
     state_type: ClassVar[type[State]] = State
-    quiet: ClassVar[int] = 3600
 
     floors: tuple[int, ...] = (20, 45, 120, 250, 350, 400)
     cold: tuple[int, ...] = (40, 90, 300, 1_500, 2_000, 3_000)
@@ -150,6 +145,16 @@ class BulkRead(Detector[State]):
             return 0.0
         return self._look(state, touch, normal)
 
+    @staticmethod
+    def _start_over(state: State) -> None:
+        """What was told is not told again: the windows of a kind that was in a case begin anew."""
+        broken = {measure // 3 for measure in state.caps}
+        state.rings = [
+            fresh if measure // 3 in broken else ring
+            for measure, (ring, fresh) in enumerate(zip(state.rings, _rings(), strict=True))
+        ]
+        state.told = 0
+
     def _count_parcel(self, state: State, touch: Touch) -> None:
         if not state.parcels:
             state.parcel_at = touch.time
@@ -161,9 +166,12 @@ class BulkRead(Detector[State]):
     def _look(self, state: State, touch: Touch, normal: Normal) -> float:
         for ring in state.rings:
             ring.move_to(touch.time)
+        if state.told and touch.time - state.told > self.quiet * 1000:
+            self._start_over(state)
         worst = self._worst(state, touch, normal)
         if worst:
             measure, count, limit = worst
+            state.told = max(state.told, touch.time)
             state.caps[measure] = max(state.caps.get(measure, 0), int(limit))
             return count
         state.limits = [self._limit(state, measure, touch, normal) for measure in range(len(MEASURES))]
@@ -274,10 +282,7 @@ class BulkRead(Detector[State]):
         ring = state.rings[measure]
         parcels = measure < 3
         now, at = (state.parcels, state.parcel_at) if parcels else (state.records, state.record_at)
-        trial = Ring(ring.width, ring.at, [*ring.counts], [*ring.firsts], ring.total)
-        if now:
-            trial.add(at, now)
-        since, count = trial.burst(limit / len(trial.counts))
+        since, count = ring.with_added(at, now).burst(limit / len(ring.counts))
         return since, count if parcels else 0, 0 if parcels else count
 
     def close_day(self, state: State, day: int) -> Iterable[Lesson]:
@@ -286,11 +291,7 @@ class BulkRead(Detector[State]):
         state.past = [[*past, count][-MEMORY:] for past, count in zip(state.past, counts, strict=True)]
         state.usual = [sorted(past)[-2] if len(past) > 1 else past[0] for past in state.past]
         broken = {measure // 3 for measure in state.caps}
-        # What was told must not reach into the next day's counts.
-        state.rings = [
-            fresh if measure // 3 in broken else ring
-            for measure, (ring, fresh) in enumerate(zip(state.rings, _rings(), strict=True))
-        ]
+        self._start_over(state)
         state.high, state.caps = [0] * len(MEASURES), {}
         return [
             (MEASURES[measure], log_bin(count))

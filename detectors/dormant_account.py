@@ -24,6 +24,7 @@ from detectors.base import (
     Touch,
     log_bin,
 )  # fmt: skip
+from detectors.habits import second, taken
 
 DAY = 86_400_000
 READS, EXPORTED, SILENCE, AGE = "dormant.reads", "dormant.exported", "dormant.silence", "dormant.age"
@@ -31,25 +32,6 @@ MEMORY = 14
 MOST_SAMPLES = 20
 #: Not under watch; under watch, for it came back, was never used before, or is of somebody who left.
 USED, BACK, NEVER, LEFT = range(4)
-
-
-def taken(touch: Touch) -> int:
-    """Records a touch takes beyond explained work: rows of an export or list, or 1 for a parcel new to the person.
-
-    >>> from detectors.testing import at, touch
-    >>> taken(touch(at(), "export", records=9)), taken(touch(at(), parcel="k1.p")), taken(touch(at(), "login"))
-    (9, 1, 0)
-    """
-    if touch.explanation:
-        return 0
-    if touch.action in EXPORTS or not touch.parcel:
-        return touch.records
-    return 0 if touch.seen else 1
-
-
-def second(past: list[int]) -> int:
-    """The second highest, so that one odd day hides nothing; 0 without history."""
-    return sorted(past)[-2] if len(past) > 1 else 0
 
 
 class State(msgspec.Struct, array_like=True):

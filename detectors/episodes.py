@@ -8,12 +8,47 @@ from typing import Any
 
 import msgspec
 
-from detectors.base import Alert, Detector, Finding, Person, Touch
+from detectors.base import Detector, Finding, Person, Touch
 
 CREATE, UPDATE, CLOSE = 1, 2, 3
 MOST_SAMPLES = 20
 #: A case is put into words again when it has grown by this factor; it is told when it has doubled or is more severe.
 GROWTH = 1.25
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One message about one episode: it opened (activity 1), grew (2) or closed (3).
+
+    Attributes:
+        uid: hash of carrier, person, detector and the episode's first event; the same on every replay.
+        activity: 1 Create, 2 Update, 3 Close.
+        sequence: 1 for Create, then counting up within the episode.
+        detector, version: who says so; the version changes with the detector's parameters.
+        summary: the detector's one-line description.
+        person: whom it is about.
+        finding: what was found, as of this message.
+        opened, first, last: event times in ms: the touch that opened the episode, first and last contributing touch.
+        at: event time of this message in ms (of the touch, or of the quiet's end for Close).
+        utc_offset: minutes east of UTC of the person's local time.
+        records: shipment records read in the episode so far.
+        samples: at most 20 parcels of the episode (pseudonyms).
+    """
+
+    uid: str
+    activity: int
+    sequence: int
+    detector: str
+    version: str
+    summary: str
+    person: Person
+    finding: Finding
+    opened: int
+    first: int
+    last: int
+    at: int
+    utc_offset: int
+    records: int
+    samples: tuple[str, ...]
 
 
 class Episode(msgspec.Struct, array_like=True):

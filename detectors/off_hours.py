@@ -25,9 +25,9 @@ from detectors.base import (
 )  # fmt: skip
 from detectors.calendar import in_shift
 
-HOUR = 3_600_000
-DAY_HOURS = 24
-MOST_SAMPLES = 20
+HOUR, DAY_HOURS = 3_600_000, 24
+#: Parcels told of, and days with exports that are remembered.
+MOST_SAMPLES, MEMORY = 20, 14
 HOURS, EXPORT_HOURS = "hours", "export_hours"
 #: Why a touch counts as off hours, strongest last; the index is kept in the state.
 ORDINARY, UNUSUAL, ROSTER, HOLIDAY, LEAVE = range(5)
@@ -49,14 +49,12 @@ class State(msgspec.Struct, array_like=True):
     Attributes:
         days: finished days on which the person worked at all, faded with the rest.
         hours, exports: on how many of them he worked, and exported, in each hour of the local day.
-        weekdays: how many of them fell on each weekday, Monday first.
-        holidays: how many of them were public holidays.
+        weekdays, holidays: how many of them fell on each weekday, Monday first, and were public holidays.
         today, exported: bits of the hours worked and exported in today. weekday, holiday: of today.
         hour: the local hour last judged, counted from 1970. view, export: why a view or an export in it is off hours.
-        since, last: event time of the first and latest weighed touch of the present off-hours stretch; 0 when there
-            is none.
-        weight: evidence of that stretch. records: records it returned. why: strongest reason met.
-        samples: its latest parcels.
+        since, last: event time of the first and latest weighed touch of the present off-hours stretch; 0: none.
+        weight: evidence of that stretch. records: records it returned. why: strongest reason met. samples: parcels.
+        volume: records exported today. volumes: the same of the latest finished days that had any.
     """
 
     days: float = 0.0
@@ -77,6 +75,8 @@ class State(msgspec.Struct, array_like=True):
     records: int = 0
     why: int = 0
     samples: list[str] = []
+    volume: int = 0
+    volumes: list[int] = []
 
 
 def _around(hours: list[float], hour: int, reach: int = 1) -> float:
@@ -92,16 +92,15 @@ class OffHours(Detector[State]):
     does not work then in fact; on a public holiday, when he never works on one; when nobody of his kind is found
     working at that weekday and hour, nor is he; and, for exports, when he himself never works then and his peers
     never export then. An export weighs as much as it has records, a view of a parcel new to the person a quarter;
-    what scan, assignment, ticket or any other relation explains
-    weighs nothing: one strange night of ordinary work is not a case, an export is.
+    what a relation explains weighs nothing: one strange night of ordinary work is not a case, an export is.
 
     Finds: exports at night, on leave, on a day never worked; long reading at such times.
 
     Ignores: night shifts (by roster, habit or peers), a shift that runs over by an hour, swapped shifts with
     explained work, exports that person or peers make at that hour anyway, declared service accounts.
 
-    Known gaps: people without history in a company without roster or history; who leaks at his own usual hour;
-    rostered hours on a weekday off, until ten days have taught the person's weekdays.
+    Known gaps: people without history in a company without roster or history; who leaks at his own usual hour, or no
+    more than he exports every day; rostered hours on a weekday off, until ten days have taught the person's weekdays.
 
     Parameters:
         enough: weight at which a stretch is a case. view_weight: weight of a view.
@@ -109,9 +108,10 @@ class OffHours(Detector[State]):
             something.
         rare: share of own days below which an hour or weekday is not one's own. habit: share above which exporting
             at an hour is a habit.
-        group_days: person-days a group needs. group_rare: share of their days below which an hour is not theirs.
-        group_few: the same, when the person himself is known never to work then.
+        group_days: person-days a group needs. group_rare: share of their days below which an hour is not theirs;
+            group_few: when the person himself is known never to work then.
         gap: hours without an off-hours touch that end a stretch.
+        routine: multiple of the second highest of the latest days' exports up to which an exporter may work late.
 
     >>> from detectors.testing import export_at_night
     >>> export_at_night(OffHours(), records=500)
@@ -135,6 +135,7 @@ class OffHours(Detector[State]):
     group_rare: float = 0.02
     group_few: float = 0.1
     gap: int = 6
+    routine: float = 1.5
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         hour = (touch.time // 60_000 + touch.tz) // 60
@@ -142,10 +143,18 @@ class OffHours(Detector[State]):
             self._judge(state, touch, hour, normal)
         if touch.action in EXPORTS:
             state.exported |= 1 << hour % DAY_HOURS
+            state.volume += touch.records
             why = state.export
+            if why == UNUSUAL and self._is_routine(state):
+                return 0.0
         else:
             why = state.view
         return self._weigh(state, touch, why) if why else 0.0
+
+    def _is_routine(self, state: State) -> bool:
+        """Whether the person exports as much on many days: who works late exports late."""
+        past = sorted(state.volumes)
+        return len(past) >= self.own_days and state.volume <= self.routine * past[-2]
 
     def _judge(self, state: State, touch: Touch, hour: int, normal: Normal) -> None:
         """A new local hour: find out once whether views and exports in it are off hours, and why."""
@@ -211,8 +220,7 @@ class OffHours(Detector[State]):
         state.why = max(state.why, why)
         state.weight += weight
         state.records += touch.records
-        if fresh:
-            state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
+        state.samples = [*state.samples, *[touch.parcel] * fresh][-MOST_SAMPLES:]
         return state.weight if state.weight >= self.enough else 0.0
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
@@ -285,6 +293,8 @@ class OffHours(Detector[State]):
             for hour in range(DAY_HOURS)
             if bits >> hour & 1
         ]
-        state.today = state.exported = 0
+        if state.volume:
+            state.volumes = [*state.volumes, state.volume][-MEMORY:]
+        state.today = state.exported = state.volume = 0
         state.hour = -1
         return lessons

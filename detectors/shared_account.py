@@ -11,7 +11,7 @@ from zlib import crc32
 import msgspec
 
 from detectors.base import LOW, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Touch, log_bin
-from detectors.dormant_account import second
+from detectors.habits import second
 
 HOUR = 3_600_000
 #: What was used within so many ms of each other is used at one time.

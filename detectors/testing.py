@@ -16,7 +16,6 @@ from typing import Any
 from detectors.base import (
     ACTION_CODES,
     EXPLANATIONS,
-    Alert,
     Detector,
     Late,
     Lesson,
@@ -26,7 +25,7 @@ from detectors.base import (
     bin_top,
     log_bin,
 )  # fmt: skip
-from detectors.episodes import Episode, close, take_case
+from detectors.episodes import Alert, Episode, close, take_case
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 #: Local time of the touches made here: seven hours east of UTC.

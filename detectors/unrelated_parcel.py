@@ -24,21 +24,19 @@ from detectors.base import (
     log_bin,
 )
 from detectors.circle import Circle
+from detectors.habits import second
 from detectors.words import against_usual
 
 HOUR = 3_600_000
-#: Worked days a window has.
-WINDOWS = (1, 3, 7)
+WINDOWS = (1, 3, 7)  # worked days
 SPANS = (
     ("one day", "một ngày"),
     ("3 working days", "3 ngày làm việc"),
     ("7 working days", "7 ngày làm việc"),
 )
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
-MOST_WAITING = 64
-MOST_COUNTED = 32
-MOST_SAMPLES = 20
-MEMORY = 28
+MOST_WAITING, MOST_COUNTED = 64, 32
+MOST_SAMPLES, MEMORY = 12, 28
 
 
 class Waiting(msgspec.Struct, array_like=True):
@@ -60,9 +58,9 @@ class State(msgspec.Struct, array_like=True):
             but for sums that share a day with the present window: a leak must not become its own baseline.
         cap: the one-day limit broken today, 0 for none.
         look: how many parcels today must have before the limits are worth another look.
-        counted: latest touches that waited in vain and were counted.
-        samples: latest unrelated parcels.
-        circle: whom and what this person works with, where context is lacking.
+        counted: latest touches that waited in vain and were counted. samples: latest unrelated parcels.
+        circle: whom and what this person works with, where context is lacking. lean: whether it is.
+        clear: worked days without a case before today; a window that holds one teaches nobody.
     """
 
     waiting: list[Waiting] = []
@@ -75,39 +73,36 @@ class State(msgspec.Struct, array_like=True):
     counted: list[tuple[int, int, int]] = []
     samples: list[str] = []
     circle: Circle = msgspec.field(default_factory=Circle)
-
-
-def _second(past: list[int]) -> int:
-    """The second highest, so that one odd day hides nothing; 0 without history."""
-    return sorted(past)[-2] if len(past) > 1 else 0
+    lean: bool = False
+    clear: int = WINDOWS[-1]
 
 
 @dataclass(frozen=True)
 class UnrelatedParcel(Detector[State]):
     """Counts, over one, three and seven worked days, parcels new to the person that no relation explains.
 
-    Where the carrier sends parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or
-    job; as context may come late, a touch waits out a grace period of event time before it counts, and is taken back
-    should its reason come later still. Where no context is sent, a parcel counts when those who handled it before
-    share no other parcels with this person; when it had lain untouched far longer than what people open on most
-    days; or when nobody had touched it in a company where parcels are always touched by somebody first. A case
-    exceeds a floor, a multiple of the person's own usual, and what nearly all such windows of the peers reach.
+    With parcel context, a relation is a scan, assignment, ticket, call, site, team, supervisor or job. As it may come
+    late, a touch waits out a grace period before it counts, and is taken back should its reason come later still.
+    Without context, a parcel counts when those who handled it before share no other parcels with this person; when it
+    had rested far longer than parcels with as many handlers do before somebody new takes them up; or when nobody had
+    touched it where somebody always does first. A case exceeds a floor, a multiple of the person's own usual, and what
+    nearly all such windows of the peers reach.
 
     Finds: looking people up, for acquaintances or for sale, a few parcels a day.
 
     Ignores: late context, cover for a colleague, an honest slip a day, people who roam by duty (their usual is high).
 
-    Known gaps: without context, parcels in the hands of close colleagues at present; fewer than the floor.
+    Known gaps: without context, parcels colleagues have in hand at present; fewer than the floor.
 
     Parameters:
-        floors: by window, the least unrelated parcels that are a case. cold: the same without any baseline.
+        floors: by window, the least unrelated parcels that are a case; lean_floors: where no context is sent, and what
+            counts is rare. cold: the same without any baseline.
         own_factor, own_days: multiple of the own usual; finished days it needs.
-        quantile, group_factor, group_days: likewise for peers.
+        quantile, group_factor, group_days: likewise for peers; lean_quantile: without context.
         grace: hours an unexplained touch waits for its reason: papers of a shift are entered by its end.
-        shared: parcels two people must share to be related.
-        settle: distinct co-workers a person needs before strangers mean anything.
-        dormant: a parcel counts when untouched for twice as long as the longest on this share of person-days.
-        least_dormant: hours it must have been untouched at least.
+        shared, settle: parcels two people must share to be related; co-workers a person needs before strangers count.
+        rested: a parcel counts when it rested so many times longer than 95 % of parcels with as many handlers do
+            before somebody new takes them up.
         pioneers: share of person-days below which touching what nobody has touched before is unusual.
 
     >>> from detectors.testing import snooping
@@ -123,17 +118,18 @@ class UnrelatedParcel(Detector[State]):
     quiet: ClassVar[int] = 3 * 86_400
 
     floors: tuple[int, ...] = (7, 8, 9)
+    lean_floors: tuple[int, ...] = (4, 4, 4)
     cold: tuple[int, ...] = (9, 14, 20)
     own_factor: float = 2.0
     own_days: int = 5
     quantile: float = 0.99
+    lean_quantile: float = 0.95
     group_factor: float = 1.3
     group_days: int = 40
     grace: int = 6
     shared: int = 3
     settle: int = 8
-    dormant: float = 0.8
-    least_dormant: int = 168
+    rested: float = 3.0
     pioneers: float = 0.1
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
@@ -142,11 +138,12 @@ class UnrelatedParcel(Detector[State]):
         who: Person = touch.who
         if who.service:
             return 0.0
+        state.lean = not touch.context
         if touch.context:
             return 0.0 if touch.explanation else self._wait(state, touch, normal)
         far = state.circle.is_far(
-            touch, normal, group_days=self.group_days, shared=self.shared, settle=self.settle, dormant=self.dormant,
-            least_dormant=self.least_dormant, pioneers=self.pioneers,
+            touch, normal, group_days=self.group_days, shared=self.shared, settle=self.settle, rested=self.rested,
+            pioneers=self.pioneers,
         )  # fmt: skip
         return self._count(state, touch.time, touch.parcel, normal) if far else 0.0
 
@@ -174,6 +171,7 @@ class UnrelatedParcel(Detector[State]):
             )
             state.look = state.days[-1] + max(1, int(room))
             return 0.0
+        state.clear = 0
         if worst[0] == 0:
             state.cap = int(worst[2])
         return float(worst[1])
@@ -182,12 +180,15 @@ class UnrelatedParcel(Detector[State]):
         """(window, count, limit) of the window that exceeds its limit the most, if one does."""
         worst: tuple[int, int, float] | None = None
         for index, count in enumerate(self._sums(state)):
-            if count < self.floors[index]:
+            if count < self._floors(state)[index]:
                 continue
             limit = self._limit(state, index, normal)
             if count > limit and (worst is None or count * worst[2] > worst[1] * limit):
                 worst = (index, count, limit)
         return worst
+
+    def _floors(self, state: State) -> tuple[int, ...]:
+        return self.lean_floors if state.lean else self.floors
 
     @staticmethod
     def _sums(state: State) -> list[int]:
@@ -196,15 +197,16 @@ class UnrelatedParcel(Detector[State]):
     def _limit(self, state: State, index: int, normal: Normal) -> float:
         """What a window may have without being a case."""
         group, days = normal.group(self.group_days), WINDOWS[index]
-        newcomer = group is not normal.peers and len(state.past[0]) < self.own_days
+        newcomer = (state.lean or group is not normal.peers) and len(state.past[0]) < self.own_days
         cold = newcomer or group is None or not self._taught(group, index)
-        limit = float(self.cold[index] if cold else self.floors[index]) - 1
+        limit = float(self.cold[index] if cold else self._floors(state)[index]) - 1
         if len(state.past[index]) >= self.own_days + days:
             limit = max(limit, self.own_factor * state.usual[index])
         if group:
-            # A young log knows single days only; sums of days it has not seen yet spread with the root of their number.
-            single = group.quantile(MEASURES[0], self.quantile)
-            reached = max(group.quantile(MEASURES[index], self.quantile), sqrt(days) * single)
+            share = self.lean_quantile if state.lean else self.quantile
+            # A young log knows single days only: sums it has not seen yet spread with the root of their number.
+            single = group.quantile(MEASURES[0], share)
+            reached = max(group.quantile(MEASURES[index], share), sqrt(days) * single)
             limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
         return limit
 
@@ -285,13 +287,15 @@ class UnrelatedParcel(Detector[State]):
             state.days[-1] = min(state.days[-1], state.cap)
         sums = self._sums(state)
         state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
-        state.usual = [_second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
+        state.usual = [second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
         state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
         finished = len(state.past[0])
         lessons = [
             (measure, log_bin(total))
             for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
-            if finished >= days and not state.cap
+            if days <= min(finished, state.clear)
         ]
+        lessons += state.circle.close_day(teach=state.clear > 0)
+        state.clear = min(state.clear + 1, WINDOWS[-1])
         state.cap = state.look = 0
-        return lessons + state.circle.close_day()
+        return lessons

@@ -47,6 +47,13 @@ class Ring(msgspec.Struct, array_like=True):
             self.counts[index] += count
             self.total += count
 
+    def with_added(self, time: int, count: int) -> Ring:
+        """A copy in which so many more are counted."""
+        copy = Ring(self.width, self.at, [*self.counts], [*self.firsts], self.total)
+        if count:
+            copy.add(time, count)
+        return copy
+
     def move_to(self, time: int) -> None:
         """Let the window end at `time`, if it does not end later already."""
         slot = time // self.width

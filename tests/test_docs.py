@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detectors.base import ACTIONS, Alert, Finding, Person
+from detectors.base import ACTIONS, Finding, Person
+from detectors.episodes import Alert
 from streams.admit.validate import CORRECTIONS, REMEDIES
 from streams.cli import COMMANDS
 from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord

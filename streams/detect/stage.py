@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from detectors import DETECTORS
-from detectors.base import Alert, Detector, Late, Touch
-from detectors.episodes import close, take_case
+from detectors.base import Detector, Late, Touch
+from detectors.episodes import Alert, close, take_case
 from models.norms import DELAY, Norms, NormsState, encode_norms
 from streams.detect.actors import Actor, ActorCodec
 from streams.flow import ocsf

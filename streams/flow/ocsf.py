@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import orjson
 
-from detectors.base import Alert, Person
+from detectors.base import Person
+from detectors.episodes import Alert
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
 OCSF_VERSION = "1.8.0"

@@ -30,7 +30,7 @@ PATIENCE = 3 * DAY
 
 _ACTION_SCAN, _ACTION_CALL = ACTION_CODES["scan"], ACTION_CODES["call"]
 _KIND = {name: code for code, name in enumerate(CONTEXT_KINDS)}
-_HONEYTOKEN = _KIND["honeytoken"]
+HONEYTOKEN = _KIND["honeytoken"]
 _CLOSING = {_KIND["delivered"], _KIND["returned"], _KIND["cancelled"]}
 _ARRIVING = {_KIND["accepted"], _KIND["arrived"], _KIND["assigned"], _KIND["out_for_delivery"]}
 _TIES = {
@@ -160,7 +160,7 @@ def apply_context(parcel: Parcel, row: Context) -> None:
             _tie(parcel, person, how, time)
     if row.site:
         _visit(parcel, row.site, time, arriving=kind in _ARRIVING, leaving=kind == _KIND["departed"])
-    if kind == _HONEYTOKEN:
+    if kind == HONEYTOKEN:
         parcel.ghost = row.feed or "unnamed"
     elif kind in _CLOSING:
         parcel.closed = max(parcel.closed, time)

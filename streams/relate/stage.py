@@ -22,7 +22,7 @@ from streams.flow.events import (
 from streams.flow.merge import Row
 from streams.flow.stage import RESERVED, KeyedStage, Out, StateCache, Store, people_index
 from streams.flow.topics import ACTOR_LOG
-from streams.relate.parcels import Parcel, apply_context, apply_touch, explain_late, person_hash
+from streams.relate.parcels import HONEYTOKEN, Parcel, apply_context, apply_touch, explain_late, person_hash
 
 MOST_HASHES = 200_000
 
@@ -76,7 +76,8 @@ class RelateStage(KeyedStage[Parcel]):
         here = (row.st, row.src, row.off, row.idx)
         carrier = f"{RESERVED}context/{row.carrier}"
         first = self.states.get(carrier)
-        if first.pos == START:
+        # A honeytoken is planted by parcelwatch itself: it says nothing of whether the carrier sends context.
+        if first.pos == START and row.kind != HONEYTOKEN:
             first.pos = here
             self.states.dirty.add(carrier)
             self._since.pop(row.carrier, None)

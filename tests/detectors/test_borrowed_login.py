@@ -10,8 +10,7 @@ import pytest
 
 from detectors.base import HIGH, MEDIUM, Normal, Person, Touch
 from detectors.borrowed_login import BorrowedLogin
-from detectors.dormant_account import taken
-from detectors.service_account import PROBATION, Familiar
+from detectors.habits import PROBATION, Familiar, taken
 from detectors.testing import CLERK, NOBODY, Watch, at, colleagues, office, touch, views, work
 
 DETECTOR = BorrowedLogin()

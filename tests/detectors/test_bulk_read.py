@@ -105,6 +105,23 @@ def test_alerts_grow_with_the_case_and_close_after_quiet(normal: Normal) -> None
     assert len(watch.alerts) <= 9
 
 
+def test_silent_on_ordinary_work_after_what_was_told(normal: Normal) -> None:
+    """The day's window still holds the export when its episode is over: it is not told twice."""
+    watch = veteran(normal)
+    watch.see(touch(at(hour=10), "export", records=6_000))
+    watch.pass_time(at(hour=12))
+    before = len(watch.alerts)
+    assert not watch.see(*views(at(hour=13), parcels=10, minutes=60), touch(at(hour=15), "search", records=5))
+    assert len(watch.alerts) == before
+
+
+def test_alerts_on_a_second_export_after_the_first_was_told(normal: Normal) -> None:
+    watch = veteran(normal)
+    watch.see(touch(at(hour=10), "export", records=6_000))
+    watch.pass_time(at(hour=12))
+    assert watch.see(touch(at(hour=15), "export", records=2_000))
+
+
 def test_the_sentences_name_count_window_limit_and_baselines(normal: Normal) -> None:
     watch = veteran(normal)
     watch.see(touch(at(hour=10), "export", records=12_345))

@@ -21,7 +21,7 @@ from detectors.testing import CLERK, NOBODY, TZ, Peers, Watch, at, touch, views,
 
 DAY = 86_400_000
 #: Modules of the package that hold no detector.
-SUPPORT = {"base", "calendar", "circle", "episodes", "grace", "testing", "windows", "words"}
+SUPPORT = {"base", "calendar", "circle", "episodes", "grace", "habits", "testing", "windows", "words"}
 FOLDER = Path(detectors.__file__).parent
 each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
 

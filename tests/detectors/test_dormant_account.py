@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from detectors.base import CRITICAL, HIGH, LOW, MEDIUM, Normal, Person
-from detectors.dormant_account import MEMORY, DormantAccount, second
+from detectors.dormant_account import MEMORY, DormantAccount
+from detectors.habits import second
 from detectors.testing import CLERK, NOBODY, Watch, at, colleagues, office, touch, views, work
 
 DETECTOR = DormantAccount()

@@ -7,9 +7,19 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.base import HIGH, LOW, MEDIUM, Alert, Finding, Touch
+from detectors.base import HIGH, LOW, MEDIUM, Finding, Touch
 from detectors.bulk_read import BulkRead
-from detectors.episodes import CLOSE, CREATE, MOST_SAMPLES, UPDATE, Episode, close, episode_uid, take_case
+from detectors.episodes import (
+    CLOSE,
+    CREATE,
+    MOST_SAMPLES,
+    UPDATE,
+    Alert,
+    Episode,
+    close,
+    episode_uid,
+    take_case,
+)
 from detectors.testing import CLERK, TZ, at, touch
 
 DETECTOR = BulkRead()

@@ -138,6 +138,14 @@ def test_silent_on_whoever_exports_each_night() -> None:
     assert before
 
 
+def test_silent_on_the_usual_export_by_whoever_works_late(normal: Normal) -> None:
+    watch = veteran(normal)
+    for day in range(10):
+        watch.see(touch(at(day, 17), "export", records=100 + day))
+    assert not watch.see(touch(at(10, 21), "export", records=120))
+    assert watch.see(touch(at(11, 23), "export", records=1_000))
+
+
 def test_silent_on_a_declared_service_account(normal: Normal) -> None:
     assert not Watch(DETECTOR, normal).see(touch(at(0, 3), "export", records=9_000, who=SERVICE))
 

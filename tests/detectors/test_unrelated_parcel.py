@@ -96,6 +96,28 @@ def test_alerts_without_context_on_parcels_long_untouched(without_context: Norma
     assert watch.see(*rows)
 
 
+def test_alerts_without_context_on_parcels_that_rested_as_parcels_never_do(without_context: Normal) -> None:
+    """Two colleagues' parcels rest an hour here; four that rested two days are looked for, not handed over."""
+    watch = veteran(without_context, teamwork(WEEKS))
+    rows = [touch(at(0, 9 + n), parcel=f"k1.p{n}", others=(11, 12), idle=2 * 86_400) for n in range(4)]
+    assert watch.see(*rows)
+
+
+def test_silent_without_context_on_a_parcel_or_two_that_rested(without_context: Normal) -> None:
+    watch = veteran(without_context, teamwork(WEEKS))
+    rows = [touch(at(0, 9 + n), parcel=f"k1.p{n}", others=(11, 12), idle=2 * 86_400) for n in range(2)]
+    assert not watch.see(*rows)
+
+
+def test_leaks_do_not_make_long_rests_usual(without_context: Normal) -> None:
+    watch = veteran(without_context, teamwork(WEEKS))
+    watch.see(
+        *[touch(at(0, 9 + n / 10), parcel=f"k1.p{n}", others=(11, 12), idle=172_800) for n in range(60)]
+    )
+    watch.end_day()
+    assert not [name for name, _ in watch.lessons[-1] if name.startswith("circle.rest")]
+
+
 def test_alerts_without_context_on_parcels_nobody_had_touched(without_context: Normal) -> None:
     watch = veteran(without_context, teamwork(WEEKS))
     assert watch.see(*(touch(at(0, 9 + n / 10), parcel=f"k1.p{n}") for n in range(15)))

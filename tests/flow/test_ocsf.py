@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from detectors.base import Alert, Finding, Person
+from detectors.base import Finding, Person
+from detectors.episodes import Alert
 from streams.flow import ocsf
 
 
