@@ -35,8 +35,7 @@ SPANS = (
     ("7 working days", "7 ngày làm việc"),
 )
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
-MOST_WAITING, MOST_COUNTED = 64, 32
-MOST_SAMPLES, MEMORY = 12, 28
+MOST_WAITING, MOST_COUNTED, MOST_SAMPLES, MEMORY = 64, 32, 12, 28
 
 
 class Waiting(msgspec.Struct, array_like=True):
