@@ -115,7 +115,9 @@ class ArchiveService:
         await self._flush()
 
     async def _read_while_connected(self, stop: asyncio.Event) -> None:
-        consumer = await self._new_consumer()
+        consumer = await self._connected(stop)
+        if consumer is None:
+            return
         try:
             await self._seek(consumer)
             # From now on the folder says where the history begins: what is then deleted unread is a gap.
@@ -132,6 +134,17 @@ class ArchiveService:
                     probed = time.monotonic()
         finally:
             await _leave(consumer)
+
+    async def _connected(self, stop: asyncio.Event) -> AIOKafkaConsumer | None:
+        """A consumer that runs, or None when told to stop before a silent broker has answered."""
+        connecting, asked = asyncio.create_task(self._new_consumer()), asyncio.create_task(stop.wait())
+        await asyncio.wait({connecting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if connecting.done():
+            return connecting.result()
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        return None
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
         try:
@@ -157,7 +170,7 @@ class ArchiveService:
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """Go where the archive says, as far as Kafka still has it."""
-        if ACTOR_LOG not in await consumer.topics():
+        if ACTOR_LOG not in await _answer(consumer.topics()):
             raise UnknownTopicOrPartitionError
         consumer.assign(self._partitions)
         # The first partition is always there; of one that is not, the broker would never answer.

@@ -6,18 +6,20 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
 from streams.flow.events import encode_block
 from streams.flow.topics import ACTOR_LOG
+from streams.history import archive_service
 from streams.history.archive import Archive
 from streams.history.archive_files import ArchiveError, Gap, load_manifest
 from streams.history.archive_reader import read
@@ -30,6 +32,8 @@ from tests.archives import PARTITIONS, actor_log, archived, block, touch, wanted
 from tests.receivers import NO_BROKER, until
 
 PATIENCE = 40.0
+#: About the time the command takes before it reads; nothing depends on it but where it is killed.
+STARTING = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,29 @@ async def run_out(service: ArchiveService) -> None:
     await asyncio.wait_for(service.run(asyncio.Event()), PATIENCE)
 
 
+async def begin_now(root: Path, broker: Broker) -> None:
+    """Begin a history at the log's present end: what other tests wrote is none of this one's business."""
+    partitions = [TopicPartition(ACTOR_LOG, p) for p in range(PARTITIONS)]
+    async with AIOKafkaConsumer(bootstrap_servers=broker.bootstrap) as consumer:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+    archive = Archive(root)
+    for tp, end in ends.items():
+        archive.skip_to(tp.partition, end)
+    archive.flush()
+
+
+async def answered(port: int, path: str, wanted: str) -> str:
+    """What the process answers, once that has `wanted` in it."""
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
+                    if wanted in (text := await answer.text()):
+                        return text
+            await asyncio.sleep(0.05)
+
+
 def progress(root: Path, partition: int) -> int:
     """The offset that the folder says comes next; 0 before it says anything."""
     manifest = load_manifest(root)
@@ -104,22 +131,18 @@ async def test_every_touch_once_through_kill_9_and_sigterm(own_broker: Broker, t
     """Killed while it starts, reads, waits and writes; the log grows meanwhile."""
     log, root, port = actor_log(0), tmp_path / "history", free_port()
     ends: dict[int, int] = {}
-    for part, pause in enumerate((0.0, 0.2, 0.9, 1.1)):
+    await begin_now(root, own_broker)
+    for part, pause in enumerate((-0.5, 0.2, 0.9, 1.1)):
         for partition, values in log.items():
             size = len(values) // 4 + 1
             ends[partition] = 1 + await send(own_broker, partition, *values[part * size : (part + 1) * size])
         async with writing(root, own_broker.bootstrap, port) as process:
-            if part:
-                await until(lambda: load_manifest(root) is not None, PATIENCE)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(STARTING + pause)
             process.kill()
     async with writing(root, own_broker.bootstrap, port) as process:
         await until(lambda: all(progress(root, p) == end for p, end in ends.items()), PATIENCE)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-                assert answer.status == 200
-            async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-                assert "parcelwatch_history_lag_records" in await answer.text()
+        await answered(port, "readyz", '"status": "ok"')
+        await answered(port, "metrics", "parcelwatch_history_lag_records 0.0")
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     assert archived(root) == wanted(log)
@@ -127,6 +150,7 @@ async def test_every_touch_once_through_kill_9_and_sigterm(own_broker: Broker, t
 
 @pytest.mark.broker
 async def test_what_waits_is_written_when_told_to_stop(own_broker: Broker, tmp_path: Path) -> None:
+    await begin_now(tmp_path, own_broker)
     settings = Settings(broker=own_broker.bootstrap, partitions=PARTITIONS, history_dir=tmp_path)
     service = ArchiveService(settings, Archive(tmp_path), CollectorRegistry(), interval=3600, rows=10**6)
     stop = asyncio.Event()
@@ -140,6 +164,7 @@ async def test_what_waits_is_written_when_told_to_stop(own_broker: Broker, tmp_p
 
 @pytest.mark.broker
 async def test_what_kafka_has_deleted_is_a_gap_and_not_silence(own_broker: Broker, tmp_path: Path) -> None:
+    await begin_now(tmp_path, own_broker)
     offset = await send(own_broker, 0, encode_block(block(touch(1), source=8)))
     async with serving(tmp_path, own_broker.bootstrap) as service:
         await until(lambda: progress(tmp_path, 0) == offset + 1)
@@ -178,6 +203,7 @@ async def test_another_number_of_partitions_is_refused(own_broker: Broker, tmp_p
 async def test_what_is_no_block_ends_it_and_is_named_without_its_contents(
     own_broker: Broker, tmp_path: Path
 ) -> None:
+    await begin_now(tmp_path, own_broker)
     offset = await send(own_broker, 1, b"0901234567")
     with pytest.raises(ArchiveError, match=rf"partition 1 offset {offset} is no block") as caught:
         await run_out(service_of(tmp_path, own_broker.bootstrap))
@@ -189,6 +215,25 @@ async def test_without_a_broker_readiness_says_so_and_it_stops_when_told_to(tmp_
         await until(lambda: "cannot read actor-log from the broker" in service.ready()[1])
         assert not service.ready()[0]
         assert service.healthy()[0]
+
+
+async def test_a_broker_that_answers_nothing_does_not_hold_up_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_service, "GRACE", 0.2)
+    called = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        began = time.monotonic()
+        async with serving(tmp_path, f"{host}:{port}"):
+            await asyncio.wait_for(called.wait(), PATIENCE)
+        assert time.monotonic() - began < 5
 
 
 async def test_a_broker_address_that_is_none_is_named(tmp_path: Path) -> None:
