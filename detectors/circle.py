@@ -78,7 +78,7 @@ class Circle(msgspec.Struct, array_like=True):
         over = hours > usual
         # Of long rests a day teaches few: a leak must not make its own rests usual.
         if len(self.rests) < MOST_RESTS and (not over or self.long < MOST_LONG):
-            self.rests = [*self.rests, handlers * BINS + log_bin(hours)]
+            self.rests.append(handlers * BINS + log_bin(hours))
             self.long += over
         # In a young log nothing can have rested long: how usual it is were not known.
         return (

@@ -108,6 +108,17 @@ class Settings(BaseSettings):
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("broker")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise ValueError(
+                    f"{server.strip()!r} is not host:port; write for example kafka-1:9092,kafka-2:9092"
+                )
+        return value
+
     @property
     def keys_path(self) -> Path:
         """Where the key ring is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+import pyarrow as pa
 
 from detectors.base import ACTION_CODES, ACTIONS, CHANNEL_CODES, CHANNELS, EXPLANATIONS, Person, Touch
 from streams.flow.events import Explained

@@ -93,7 +93,7 @@ class ArchiveService:
         """Read and write until `stop` is set; then write what waits, and end.
 
         Raises:
-            SettingsError: when the broker's address is none, or `partitions` is not what the topic has.
+            SettingsError: when `partitions` is not what the topic has.
             ArchiveError: when the history cannot be written, or is of another actor log.
         """
         while not stop.is_set():
@@ -147,25 +147,20 @@ class ArchiveService:
         return None
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.broker,
+            client_id=f"{self._settings.app_id}-history",
+            enable_auto_commit=False,
+            # What is gone is to be noticed, not jumped over.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=LARGEST_VALUE,
+        )
         try:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.broker,
-                client_id=f"{self._settings.app_id}-history",
-                enable_auto_commit=False,
-                # What is gone is to be noticed, not jumped over.
-                auto_offset_reset="none",
-                isolation_level="read_committed",
-                max_partition_fetch_bytes=LARGEST_VALUE,
-            )
-            try:
-                await consumer.start()
-            except BaseException:
-                await _leave(consumer)
-                raise
-        except ValueError:
-            raise SettingsError(
-                f"setting broker = {self._settings.broker!r}: must be host:port, comma-separated"
-            ) from None
+            await consumer.start()
+        except BaseException:
+            await _leave(consumer)
+            raise
         return consumer
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.flow.ocsf import EVENT_TYPES
 from streams.flow.topics import ALERTS
-from streams.settings import Settings, SettingsError
+from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.tell.courier import GRACE, Courier, OffLoop, TellMetrics, at_random
 from streams.tell.deliveries import Outbox
@@ -136,7 +136,6 @@ class Tell:
         """Read and deliver until `stop` is set; then end within seconds, what is undone still in the outbox.
 
         Raises:
-            SettingsError: when the broker's address is none.
             sqlite3.Error: when the outbox can no longer be written.
         """
         tasks = {asyncio.create_task(courier.run()) for courier in self._couriers}
@@ -191,21 +190,16 @@ class Tell:
             await asyncio.sleep(RECONNECT)
 
     async def _read_while_connected(self) -> None:
-        try:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.broker,
-                client_id=f"{self._settings.app_id}-tell",
-                group_id=f"{self._settings.app_id}-tell",
-                enable_auto_commit=False,
-                # The first start tells what was found before it; an id taken before is not told again.
-                auto_offset_reset="earliest",
-                session_timeout_ms=int(self._settings.session_timeout * 1000),
-                heartbeat_interval_ms=int(self._settings.session_timeout * 300),
-            )
-        except ValueError:
-            raise SettingsError(
-                f"setting broker = {self._settings.broker!r}: must be host:port, comma-separated"
-            ) from None
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.broker,
+            client_id=f"{self._settings.app_id}-tell",
+            group_id=f"{self._settings.app_id}-tell",
+            enable_auto_commit=False,
+            # The first start tells what was found before it; an id taken before is not told again.
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(self._settings.session_timeout * 1000),
+            heartbeat_interval_ms=int(self._settings.session_timeout * 300),
+        )
         try:
             await consumer.start()
             if ALERTS not in await consumer.topics():

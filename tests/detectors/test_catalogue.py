@@ -16,7 +16,7 @@ import pytest
 
 import detectors
 from detectors import DETECTORS
-from detectors.base import ACTIONS, EXPLANATIONS, Detector, Late, Lesson, Normal, Person, Touch
+from detectors.base import ACTIONS, CHANNELS, EXPLANATIONS, Detector, Late, Lesson, Normal, Person, Touch
 from detectors.testing import CLERK, NOBODY, TZ, Peers, Watch, at, touch, views, work
 
 DAY = 86_400_000
@@ -55,8 +55,17 @@ def life(seed: int, rows: int = 1_500) -> list[Touch]:
                 idle=rng.choice((0, 60, 40 * 86_400)),
                 holiday=rng.random() < 0.05,
                 context=context,
+                device=rng.choice((0, 1, 1, 2, rng.randrange(1, 40))),
+                place=rng.choice((0, 1, 1, rng.randrange(1, 9))),
+                channel=rng.randrange(len(CHANNELS)),
+                serial=rng.choice((-1, number % 1024, rng.randrange(1024))),
+                closed=rng.choice((0, 0, time - DAY, time - 60 * DAY)),
+                crowd=rng.choice((0, 0, 0, 8, 12, 16)),
+                ghost=rng.choice(("", "", "", "", "feed-1", "feed-2")),
             )
         )
+        if rng.random() < 0.05:
+            touches[-1].failed, touches[-1].parcel, touches[-1].records = True, "", 0
     return touches
 
 

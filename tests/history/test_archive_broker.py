@@ -234,8 +234,3 @@ async def test_a_broker_that_answers_nothing_does_not_hold_up_its_end(
         async with serving(tmp_path, f"{host}:{port}"):
             await asyncio.wait_for(called.wait(), PATIENCE)
         assert time.monotonic() - began < 5
-
-
-async def test_a_broker_address_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="must be host:port"):
-        await run_out(service_of(tmp_path, "kafka:x"))
