@@ -24,6 +24,8 @@ from streams.worker.transport import BatchConsumer
 
 log = structlog.get_logger(__name__)
 
+#: Bytes of records applied at once, some 50 ms of work: heartbeats, fetches and the other stages wait for no longer.
+PIECE = 1 << 17
 #: Seconds after a rewind in which batches from beyond the hole, already under way, are passed over.
 REWIND_GRACE = 2.0
 
@@ -95,8 +97,8 @@ class Lane:
         self.closed = False
         self.checkpointing = False
         self.last_take = time.monotonic()
-        #: When records that do not arrive were last looked for.
-        self.last_look = 0.0
+        #: When all there was had been taken, and when records that do not arrive were looked for: the latest of each.
+        self.last_end = self.last_look = time.monotonic()
         self.last_checkpoint = time.monotonic()
         self._app = app
         self._consumer = consumer
@@ -119,7 +121,19 @@ class Lane:
         return self._changed
 
     async def take(self, records: Sequence[Record]) -> None:
-        """Apply a batch; when it does not follow on what was applied, have the gap read again instead."""
+        """Apply a batch, in pieces between which others have their turn."""
+        begin = size = 0
+        for index, record in enumerate(records):
+            size += len(record.value or b"")
+            if size >= PIECE:
+                await self._take(records[begin : index + 1])
+                await asyncio.sleep(0)
+                begin, size = index + 1, 0
+        if begin < len(records):
+            await self._take(records[begin:])
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        """Apply a piece; when it does not follow on what was applied, have the gap read again instead."""
         if self.closed:
             return
         began = time.perf_counter()
@@ -160,7 +174,7 @@ class Lane:
             return
         await self._pass_over_gap()
         if self.stage.need == hole.got:
-            await self.take(records)
+            await self._take(records)
             return
         self._stage_metrics.holes.inc()
         self._rewound = (self.stage.need, now)

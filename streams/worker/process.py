@@ -168,14 +168,19 @@ class Worker:
         stage = lane.stage
         quiet = now - lane.last_take
         if consumer.at_end(tp, stage.need):
+            lane.last_end = now
             if isinstance(stage, AdmitStage) and quiet >= self._settings.idle_after:
                 await lane.rest()
-        elif min(quiet, now - lane.last_look) >= STILL:
+        elif now - max(lane.last_end, lane.last_look) >= STILL and self._is_still(tp.topic, now):
             await lane.reread()
         if lane.dirty and not lane.checkpointing:
             longest = self._settings.checkpoint_interval
             if now - lane.last_checkpoint >= longest or quiet >= min(REST, longest):
                 self._spawn(lane)
+
+    def _is_still(self, topic: str, now: float) -> bool:
+        """Whether no partition of the topic takes anything: a batch may wait behind those of others."""
+        return all(now - lane.last_take >= STILL for tp, lane in self._lanes.items() if tp.topic == topic)
 
     def _spawn(self, lane: Lane) -> None:
         task = asyncio.ensure_future(lane.checkpoint())

@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from streams.flow.stage import Out, Snapshot, Stage
 from streams.flow.topics import PARCEL_LOG
+from streams.history.pipeline import MemoryRecord
 from streams.monitoring.metrics import Metrics
-from streams.worker.lane import Lane, Lease, LeaseError
+from streams.worker.lane import PIECE, Lane, Lease, LeaseError
 from streams.worker.state import TableStore
 
 HERE = TP(PARCEL_LOG, 0)
@@ -58,6 +59,10 @@ class Ledger(dict[TP, int]):
         super().__setitem__(tp, offset)
 
 
+def records(*values: bytes) -> list[Any]:
+    return [MemoryRecord(offset, 0, None, value) for offset, value in enumerate(values)]
+
+
 class Echo(Stage):
     """Sends back what it takes."""
 
@@ -66,7 +71,7 @@ class Echo(Stage):
     def take(self, records: Iterable[Any]) -> None:
         for record in records:
             self.need += 1
-            self.out.append(Out("out", 0, None, record))
+            self.out.append(Out("out", 0, None, record.value))
 
     def skip_to(self, offset: int) -> None: ...
     def rest(self) -> None: ...
@@ -100,7 +105,7 @@ async def settle() -> None:
 
 async def test_states_wait_for_the_outputs_and_the_offset_for_the_states(journal: Journal) -> None:
     lane = make_lane(journal)
-    await lane.take([b"a", b"b"])
+    await lane.take(records(b"a", b"b"))
     checkpoint = asyncio.ensure_future(lane.checkpoint())
     await settle()
     assert journal.did == ["send a", "send b"]
@@ -114,10 +119,10 @@ async def test_states_wait_for_the_outputs_and_the_offset_for_the_states(journal
 
 async def test_what_is_taken_during_a_checkpoint_waits_for_the_next(journal: Journal) -> None:
     lane = make_lane(journal)
-    await lane.take([b"a"])
+    await lane.take(records(b"a"))
     checkpoint = asyncio.ensure_future(lane.checkpoint())
     await settle()
-    await lane.take([b"b"])
+    await lane.take(records(b"b"))
     journal.ack("a")
     await checkpoint
     assert journal.did[-2:] == ["write 1", "offer 1"]
@@ -128,9 +133,9 @@ async def test_outputs_leave_in_the_stages_order_though_two_flush_at_once(journa
     """Receivers take what comes later for the news, and what stands before it for a repetition."""
     lane = make_lane(journal)
     journal.hold.clear()
-    first = asyncio.ensure_future(lane.take([b"a", b"b"]))
+    first = asyncio.ensure_future(lane.take(records(b"a", b"b")))
     await settle()
-    second = asyncio.ensure_future(lane.take([b"c"]))
+    second = asyncio.ensure_future(lane.take(records(b"c")))
     await settle()
     journal.hold.set()
     await asyncio.gather(first, second)
@@ -139,7 +144,7 @@ async def test_outputs_leave_in_the_stages_order_though_two_flush_at_once(journa
 
 async def test_an_output_the_broker_refuses_stops_the_checkpoint(journal: Journal) -> None:
     lane = make_lane(journal)
-    await lane.take([b"a"])
+    await lane.take(records(b"a"))
     checkpoint = asyncio.ensure_future(lane.checkpoint())
     await settle()
     journal.acks["a"].set_exception(ConnectionError("gone"))
@@ -150,7 +155,7 @@ async def test_an_output_the_broker_refuses_stops_the_checkpoint(journal: Journa
 
 async def test_giving_up_waits_for_the_running_checkpoint_and_lets_no_other_begin(journal: Journal) -> None:
     lane = make_lane(journal)
-    await lane.take([b"a"])
+    await lane.take(records(b"a"))
     checkpoint = asyncio.ensure_future(lane.checkpoint())
     await settle()
     closing = asyncio.ensure_future(lane.close())
@@ -158,7 +163,7 @@ async def test_giving_up_waits_for_the_running_checkpoint_and_lets_no_other_begi
     assert not closing.done()
     journal.ack("a")
     await asyncio.gather(checkpoint, closing)
-    await lane.take([b"b"])
+    await lane.take(records(b"b"))
     await lane.checkpoint()
     assert journal.did == ["send a", "write 1", "offer 1"]
 
@@ -212,3 +217,22 @@ async def test_a_table_is_written_states_first_and_progress_when_the_broker_has_
     acks[1].set_result(SimpleNamespace(offset=7))
     await writing
     assert did[-2:] == ["store", "persisted 7"]
+
+
+async def test_a_large_batch_is_taken_in_pieces_between_which_others_have_their_turn(
+    journal: Journal,
+) -> None:
+    lane = make_lane(journal)
+    turns = 0
+
+    async def another() -> None:
+        nonlocal turns
+        while lane.stage.need < 10:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(another())
+    await lane.take([MemoryRecord(n, 0, None, b"x" * PIECE) for n in range(9)] + records(b"last"))
+    await other
+    assert turns >= 9
+    assert lane.stage.need == 10
