@@ -5,7 +5,8 @@ from __future__ import annotations
 from detectors.base import Person
 from streams.admit.validate import RefusalError, decode
 from streams.flow.events import StaffRecord
-from streams.privacy.tokens import CarrierCipher, Keyring
+from streams.privacy.cipher import CarrierCipher
+from streams.privacy.tokens import Keyring
 
 
 class Directory:

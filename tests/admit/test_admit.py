@@ -9,7 +9,8 @@ from detectors.base import EXPLANATIONS, Touch
 from streams.flow.events import decode_block
 from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG
 from streams.history.pipeline import Pipeline
-from streams.privacy.tokens import SERIALS, Keyring
+from streams.privacy.cipher import SERIALS
+from streams.privacy.tokens import Keyring
 
 TIME = "2026-03-02T08:00:00+07:00"
 NOW = 1772413260000
