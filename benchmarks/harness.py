@@ -139,7 +139,8 @@ async def _delays(
     cluster: Cluster, system: System, plan: Plan, worker: Worker, client: AIOKafkaProducer, rate: float
 ) -> tuple[float, list[float]]:
     """Send what follows the backlog at this rate; the rate held and the delay of every alert it triggered."""
-    events = _with_probes(plan, rate)
+    # Made before the clock runs: making them while sending gave bursts, and the bursts seconds of delay.
+    events = iter(list(_with_probes(plan, rate)))
     since = int((time.time() + SETTLE_SECONDS) * 1000)
     held = await pace(client, plan.partitions, events, rate=rate, seconds=plan.latency_seconds)
     await _drained(cluster, system, plan, worker)
