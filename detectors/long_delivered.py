@@ -11,6 +11,7 @@ import msgspec
 
 from detectors.base import HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Norm, Normal, Touch, log_bin
 from detectors.grace import Grace, Waiting
+from detectors.habits import second
 from detectors.words import against_usual
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -178,7 +179,7 @@ class LongDelivered(Detector[State]):
         count = min(state.count, state.cap) if state.cap else state.count
         lessons = [] if state.cap else [(MEASURE, log_bin(count))]
         state.past = [*state.past, count][-MEMORY:]
-        state.usual = sorted(state.past)[-2] if len(state.past) > 1 else 0
+        state.usual = second(state.past)
         state.count = state.since = state.oldest = state.cap = 0
         state.samples = []
         return lessons

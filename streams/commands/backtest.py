@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from streams.admit.local_time import Zones
-from streams.commands.common import plain_errors
+from streams.commands.common import plain_errors, replacing
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result
 from streams.history.files import FileError, total_bytes
@@ -85,7 +85,7 @@ def command(
     settings = load_settings()
     keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
     began = time.monotonic()
-    with _replacing(out) as alerts, _replacing(rejected) as refusals, _progress(files) as show:
+    with replacing(out) as alerts, replacing(rejected) as refusals, _progress(files) as show:
         run = Backtest(
             files,
             keys,
@@ -99,22 +99,6 @@ def command(
             alerts.write(_in_clear(alert, keys) if clear_actors else alert.value)
             alerts.write(b"\n")
     _report(result, time.monotonic() - began)
-
-
-@contextmanager
-def _replacing(path: Path | None) -> Iterator[IO[bytes]]:
-    """A file that bears its name only once it is whole."""
-    part = Path("/dev/null") if path is None else path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        if path is not None:
-            part.replace(path)
-    except OSError as exc:
-        raise FileError(f"cannot write {path}: {exc.strerror}; name another place") from None
-    finally:
-        if path is not None:
-            part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 import click
 
+from streams.history.files import FileError
 from streams.privacy.audit import AuditError
 from streams.privacy.keyfile import KeyringError
 from streams.privacy.tokens import Keyring
@@ -36,3 +39,23 @@ def plain_settings() -> Settings:
 def load_keyring() -> Keyring:
     """The key ring the settings name. Raises KeyringError or SettingsError."""
     return Keyring.load(load_settings().keys_path)
+
+
+@contextmanager
+def replacing(path: Path | None) -> Iterator[IO[bytes]]:
+    """A file that bears its name only once it is whole; what is written to None is dropped.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    part = Path("/dev/null") if path is None else path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        if path is not None:
+            part.replace(path)
+    except OSError as exc:
+        raise FileError(f"cannot write {path}: {exc.strerror}; name another place") from None
+    finally:
+        if path is not None:
+            part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column, Table
 
 from streams.admit.local_time import Zones
-from streams.commands.common import plain_errors, plain_settings
+from streams.commands.common import plain_errors, plain_settings, replacing
 from streams.evaluation.background import Background, FileBackground, SimulatedBackground
 from streams.evaluation.evaluation import VARIANTS, Evaluation
 from streams.evaluation.log import LogError
@@ -111,8 +111,12 @@ def command(
     began = time.monotonic()
     with _progress(seeds * len(VARIANTS)) as show:
         report = evaluation.run(show)
-    _write(json_path, report.json())
-    _write(html_path, render_page(report.data).encode())
+    if json_path is not None:
+        with replacing(json_path) as file:
+            file.write(report.json())
+    if html_path is not None:
+        with replacing(html_path) as file:
+            file.write(render_page(report.data).encode())
     _print(report.data, time.monotonic() - began)
 
 
@@ -122,19 +126,6 @@ def _check_place(path: Path | None) -> None:
         raise FileError(
             f"cannot write {path}: there is no folder {path.parent}; make it or name another place"
         )
-
-
-def _write(path: Path | None, content: bytes) -> None:
-    if path is None:
-        return
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as exc:
-        raise FileError(f"cannot write {path}: {exc.strerror}; name another place") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager
