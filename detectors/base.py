@@ -196,10 +196,16 @@ class Norm(Protocol):
 
 
 class Normal(NamedTuple):
-    """The baselines beyond a person's own: peers (same carrier and role) and the whole company."""
+    """The baselines beyond a person's own, and how strict to be.
+
+    Attributes:
+        peers: same carrier and role. company: the whole carrier.
+        strictness: factor on every limit: 1 as shipped, more for fewer alerts; calibrated to the alert budget.
+    """
 
     peers: Norm
     company: Norm
+    strictness: float = 1.0
 
     def group(self, least: int) -> Norm | None:
         """Peers if they have `least` person-days, else the company if it has, else None: cold start."""

@@ -13,6 +13,7 @@ REJECTED = "rejected"
 PARCEL_LOG = "parcel-log"
 ACTOR_LOG = "actor-log"
 ALERTS = "alerts"
+CONTROL = "control"
 
 DAY_MS = 86_400_000
 #: The largest value a carrier may send (and `rejected` must be able to hold), bytes.
@@ -52,6 +53,12 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         ),
         TopicSpec(PARCEL_CONTEXT, n, "what happens to parcels: assignments, scans, tickets, calls", inbound),
         TopicSpec(STAFF_DIRECTORY, n, "the staff: role, team, site, shifts, status", compact),
+        TopicSpec(
+            CONTROL,
+            n,
+            "verdicts, suppressions, watchlist, strictness and models: what people decided, kept for ever",
+            {**inbound, "retention.ms": "-1"},
+        ),
         TopicSpec(
             REJECTED,
             n,
