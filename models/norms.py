@@ -94,10 +94,12 @@ class Norms:
 
     Args:
         state: as stored, or fresh.
+        strictness: factor on every limit of the detectors, see `detectors.base.Normal`.
     """
 
-    def __init__(self, state: NormsState) -> None:
+    def __init__(self, state: NormsState, strictness: float = 1.0) -> None:
         self.state = state
+        self._strictness = strictness
         self._views: dict[str, GroupNorm] = {}
         self.normals: dict[tuple[str, str], Normal] = {}
         self._next = min(state.waiting, default=None)
@@ -167,7 +169,8 @@ class Norms:
         key = (carrier, role)
         normal = self.normals.get(key)
         if normal is None:
-            normal = self.normals[key] = Normal(self._view(f"{carrier}/{role}"), self._view(carrier))
+            peers, company = self._view(f"{carrier}/{role}"), self._view(carrier)
+            normal = self.normals[key] = Normal(peers, company, self._strictness)
         return normal
 
     def _view(self, group: str) -> GroupNorm:

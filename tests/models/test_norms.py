@@ -131,3 +131,11 @@ def test_norms_that_were_stored_go_on_as_those_that_were_not() -> None:
         norms.advance(START + 40 * DAY)
     assert encode_norms(kept.state) == encode_norms(stored.state)
     assert kept.due == stored.due
+
+
+def test_how_strict_to_be_reaches_everybody_also_after_the_norms_have_learnt() -> None:
+    norms = Norms(NormsState(), strictness=2.5)
+    assert norms.normal("vnx", "clerk").strictness == 2.5
+    taught(norms, [10])
+    assert norms.normal("vnx", "clerk").strictness == 2.5
+    assert Norms(NormsState()).normal("vnx", "clerk").strictness == 1.0
