@@ -132,7 +132,7 @@ class Crowd(Detector[State]):
         if group is None or not (group.share(MEASURE, 0) or group.quantile(MEASURE, 1.0)):
             # Nobody has learnt yet what is usual.
             return LARGEST
-        usual = max(one.quantile(MEASURE, self.quantile) for one in normal)
+        usual = max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company))
         return max(self.floor, self.factor * usual)
 
     def explained(self, state: State, late: Late) -> None:
@@ -148,7 +148,7 @@ class Crowd(Detector[State]):
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         group = normal.group(self.group_days) or normal.company
-        usual = max(one.quantile(MEASURE, self.quantile) for one in normal)
+        usual = max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company))
         parcels, most = state.parcels, state.most
         return Finding(
             severity=MEDIUM if parcels >= 3 else LOW,
