@@ -138,7 +138,7 @@ def _position(rows: Sequence[Touch] | Sequence[Explained]) -> list[list[int]]:
 def touches(table: pa.Table) -> Iterator[Touch]:
     """The touches of a table that `archive_reader` gave, with their `Person`, as they went to the detectors.
 
-    Their explanation is the table's: late reasons applied.
+    Their explanation is the table's: with late reasons applied (`read`, `scan`) or without (`scan_apart`).
     """
     for batch in table.to_batches(max_chunksize=10_000):
         millis = {
@@ -160,3 +160,15 @@ def touches(table: pa.Table) -> Iterator[Touch]:
                 CHANNEL_CODES[row["channel"]], row["failed"], -1 if row["serial"] is None else row["serial"],
                 at["closed"], row["crowd"], row["honeytoken"],
             )  # fmt: skip
+
+
+def late_reasons(table: pa.Table) -> Iterator[Explained]:
+    """The late reasons of a table that `archive_reader.scan_apart` gave; their `Person` is a token and a carrier."""
+    times = {name: table.column(name).cast(pa.int64()).to_pylist() for name in ("time", "order_time")}
+    for number, row in enumerate(table.to_pylist()):
+        who = Person(row["staff"], row["carrier"])
+        yield Explained(
+            times["order_time"][number], row["source"], row["source_offset"], row["source_index"], who,
+            (row[TOUCH_KEY[0]], row[TOUCH_KEY[1]], row[TOUCH_KEY[2]]), times["time"][number],
+            _EXPLANATION_CODES[row["explanation"]],
+        )  # fmt: skip

@@ -25,6 +25,7 @@ _ONE_DAY = timedelta(days=1)
 
 #: What a reader gets: whose and which local day it is, the columns of a touch, and whether its explanation came late.
 SCHEMA = pa.schema([("carrier", pa.string()), ("day", pa.date32()), *TOUCH_SCHEMA, ("late", pa.bool_())])
+_APART = pa.schema([("carrier", pa.string()), *LATE_SCHEMA])
 
 
 def contents(root: Path) -> list[Content]:
@@ -64,6 +65,24 @@ def scan(
     Raises:
         ArchiveError: there is no history, files of it are missing or damaged, or it is removed meanwhile.
     """
+    for _, touches, late in scan_apart(root, carriers, since, until):
+        yield _apply(touches, late)
+
+
+def scan_apart(
+    root: Path,
+    carriers: Collection[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> Iterator[tuple[date, pa.Table, pa.Table]]:
+    """The same with the reasons that came later apart, as they stood in the log.
+
+    Gives for each local day, the oldest first: the day, its touches with the explanation known when they were
+    touched (columns of SCHEMA but `late`), and the late reasons of these very touches (LATE_SCHEMA after `carrier`),
+    which stand anywhere later in the log.
+
+    Args and errors as of `scan`.
+    """
     manifest = _manifest(root)
     touches: dict[date, list[Content]] = {}
     late: dict[date, list[Content]] = {}
@@ -75,7 +94,19 @@ def scan(
         if (since is None or day >= since) and (until is None or day <= until):
             # Late reasons lie by UTC day, which is one before to one after the local one.
             around = [part for n in (-1, 0, 1) for part in late.get(day + n * _ONE_DAY, ())]
-            yield _apply(_touches(root, manifest, parts), _late(root, manifest, around))
+            rows = _touches(root, manifest, parts)
+            late_rows = _late(root, manifest, around)
+            yield day, rows, late_rows.join(rows.select(KEY), list(TOUCH_KEY), list(KEY), "left semi")
+
+
+def end(root: Path) -> int:
+    """Order time (ms) up to which the log behind the history has come, its parcel context included; 0 when nowhere.
+
+    Raises:
+        ArchiveError: as `contents`.
+    """
+    partitions = _manifest(root).partitions.values()
+    return max((place[0] for progress in partitions for place in progress.through.values()), default=0)
 
 
 def _manifest(root: Path) -> Manifest:
@@ -92,18 +123,19 @@ def _touches(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
     tables = []
     for part in parts:
         for path in files_of(root, manifest, part):
-            table = _load(path)
-            n = len(table)
-            table = table.add_column(0, SCHEMA.field(0), pa.repeat(part.carrier, n))
-            tables.append(
-                table.add_column(1, SCHEMA.field(1), pa.repeat(pa.scalar(part.day, pa.date32()), n))
-            )
+            table = _of_carrier(_load(path), part)
+            days = pa.repeat(pa.scalar(part.day, pa.date32()), len(table))
+            tables.append(table.add_column(1, SCHEMA.field(1), days))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ORDER]).combine_chunks()
 
 
 def _late(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
-    tables = [_load(path) for part in parts for path in files_of(root, manifest, part)]
-    return pa.concat_tables([LATE_SCHEMA.empty_table(), *tables]).select([*TOUCH_KEY, "explanation"])
+    tables = [_of_carrier(_load(path), part) for part in parts for path in files_of(root, manifest, part)]
+    return pa.concat_tables([_APART.empty_table(), *tables])
+
+
+def _of_carrier(table: pa.Table, part: Content) -> pa.Table:
+    return table.add_column(0, SCHEMA.field(0), pa.repeat(part.carrier, len(table)))
 
 
 def _load(path: Path) -> pa.Table:
@@ -124,10 +156,11 @@ def _apply(touches: pa.Table, late: pa.Table) -> pa.Table:
     explanation = touches.column("explanation").combine_chunks()
     if len(late):
         keys = touches.select(KEY).append_column("row", pa.array(np.arange(len(touches))))
-        found = keys.join(late, list(KEY), list(TOUCH_KEY), "inner").sort_by("row")
+        reasons = late.select([*TOUCH_KEY, "explanation"])
+        found = keys.join(reasons, list(KEY), list(TOUCH_KEY), "inner").sort_by("row")
         belated[found.column("row").to_numpy()] = True
-        reasons = found.column("explanation").combine_chunks()
-        explanation = pc.replace_with_mask(explanation, pa.array(belated), reasons)
+        final = found.column("explanation").combine_chunks()
+        explanation = pc.replace_with_mask(explanation, pa.array(belated), final)
     index = touches.schema.get_field_index("explanation")
     table = touches.set_column(index, touches.schema.field(index), explanation)
     return table.append_column("late", pa.array(belated)).cast(SCHEMA)

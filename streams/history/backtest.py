@@ -135,6 +135,10 @@ class Backtest:
         arrived: when all records are taken to have arrived, ms since the epoch.
         zones: carriers' local time.
         refused: called with every rejected record.
+        make: makes the pipeline.
+
+    Attributes:
+        pipeline: what was made.
     """
 
     def __init__(
@@ -146,13 +150,14 @@ class Backtest:
         arrived: int,
         zones: Zones | None = None,
         refused: Callable[[Refused], None] = lambda _: None,
+        make: Callable[..., Pipeline] = Pipeline,
     ) -> None:
         self._files = files
         self._keys = keys
         self._partitions = partitions
         self._refused = refused
         self._made_keys: list[str] = []
-        self._pipeline = Pipeline(keys, partitions=partitions, arrived=lambda: arrived, zones=zones)
+        self.pipeline = make(keys, partitions=partitions, arrived=lambda: arrived, zones=zones)
 
     def run(self, progress: Callable[[str, int], None] = lambda _topic, _bytes: None) -> Result:
         """Run to the end.
@@ -175,8 +180,9 @@ class Backtest:
                     self._rest(topic, partition)
         for cursor in _turns(cursors):
             self._feed(cursor)
-        self._pipeline.finish()
-        return Result(self._alerts(), self._pipeline.counts(), self._made_keys)
+        self.pipeline.finish()
+        values = (record.value for record in self.pipeline.alerts)
+        return Result(sorted(map(alerted, values)), self.pipeline.counts(), self._made_keys)
 
     def _scan(self, file: LogFile, progress: Callable[[int], None]) -> list[int]:
         """Records by partition; carriers that have no keys are given some."""
@@ -204,7 +210,7 @@ class Backtest:
 
     def _feed(self, cursor: _Cursor) -> None:
         """Put a chunk in and let it flow."""
-        pipeline, topic = self._pipeline, cursor.file.topic
+        pipeline, topic = self.pipeline, cursor.file.topic
         numbers: dict[tuple[int, int], int] = {}
         values = cursor.chunk()
         for number, value in enumerate(values, cursor.number + 1):
@@ -225,25 +231,24 @@ class Backtest:
 
     def _rest(self, topic: str, partition: int) -> None:
         """The partition has nothing more."""
-        stage = self._pipeline.stages[topic, partition]
+        stage = self.pipeline.stages[topic, partition]
         stage.rest()
-        self._pipeline.route(stage)
+        self.pipeline.route(stage)
 
     def _drain(self, file: LogFile, numbers: dict[tuple[int, int], int]) -> None:
         """Hand over what was rejected, so that it does not pile up."""
-        for record in self._pipeline.rejected:
+        for record in self.pipeline.rejected:
             assert record.value is not None, "a rejection is a JSON object"
             rejection = _rejection(record.value)
             self._refused(Refused(file, numbers[rejection.partition, rejection.offset], rejection))
-        self._pipeline.rejected.clear()
+        self.pipeline.rejected.clear()
 
-    def _alerts(self) -> list[Alerted]:
-        alerts = []
-        for record in self._pipeline.alerts:
-            assert record.value is not None, "an alert is a JSON object"
-            head = _alert(record.value)
-            alerts.append(Alerted(head.time, head.finding_info.uid, head.metadata.sequence, record.value))
-        return sorted(alerts)
+
+def alerted(value: bytes | None) -> Alerted:
+    """An alert with what alerts are sorted by."""
+    assert value is not None, "an alert is a JSON object"
+    head = _alert(value)
+    return Alerted(head.time, head.finding_info.uid, head.metadata.sequence, value)
 
 
 def _turns(cursors: Sequence[_Cursor]) -> Iterator[_Cursor]:

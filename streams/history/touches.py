@@ -1,0 +1,158 @@
+"""Labelled touches, as relate sends them on: out of the history, or kept while files run through admit and relate.
+
+They travel in the blocks of the actor log, encoded: what `streams.history.detection` runs the detect stage over, as
+often as it takes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from detectors.base import Person, Touch
+from streams.admit.local_time import Zones
+from streams.flow.events import RELATE_SOURCE, Block, Explained, encode_block, source_id
+from streams.flow.topics import ACTOR_LOG
+from streams.history.archive_columns import late_reasons, touches
+from streams.history.archive_files import ArchiveError
+from streams.history.archive_reader import end, scan_apart
+from streams.history.pipeline import Pipeline
+from streams.privacy.tokens import Keyring
+
+DAY = 86_400_000
+#: Rows of one block.
+ROWS = 5_000
+SOURCE = source_id(RELATE_SOURCE, 0)
+
+_EPOCH = date(1970, 1, 1)
+_position = attrgetter("st", "src", "off", "idx")
+_LabelledRow = Touch | Explained
+
+
+def archived(
+    root: Path,
+    carriers: Collection[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[bytes]:
+    """The touches of a history and the reasons that came later, in the one order of the log, in encoded blocks.
+
+    Memory holds a day or two of them. The last block says how far the log had come, parcel context included, so that
+    what time alone made ripe after the last touch is decided as it was; when only days up to `until` are read,
+    time ends with their last row.
+
+    Args:
+        root: the history's folder.
+        carriers: whose; all by default.
+        since, until: first and last local day, both included; by default all there are.
+        progress: called with the rows (touches and late reasons) of each day read.
+
+    Raises:
+        ArchiveError: there is no history or no touch in what was chosen, or files are missing or damaged.
+    """
+    waiting: list[_LabelledRow] = []
+    reached = 0
+    last = None
+    for day, table, late in scan_apart(root, carriers, since, until):
+        last = day
+        # Order time is never before event time, and no local day begins more than a day before the same one in UTC:
+        # what stands before that is followed by no row of this day or of a later one.
+        begin = ((day - _EPOCH).days - 1) * DAY
+        ready = [row for row in waiting if row.st < begin]
+        yield from _blocks(ready)
+        waiting = [*waiting[len(ready) :], *touches(table), *late_reasons(late)]
+        waiting.sort(key=_position)
+        reached = waiting[-1].st if waiting else reached
+        progress(len(table) + len(late))
+    if last is None:
+        raise ArchiveError(
+            f"the history {root} has no touches of the carriers and days asked for; `parcelwatch history list` shows "
+            "what it has"
+        )
+    yield from _blocks(waiting)
+    whole = until is None or until > last
+    yield ending(max(reached, end(root)) if whole else reached)
+
+
+def _blocks(rows: Sequence[_LabelledRow]) -> Iterator[bytes]:
+    for start in range(0, len(rows), ROWS):
+        yield block(rows[start : start + ROWS])
+
+
+def block(rows: Sequence[_LabelledRow]) -> bytes:
+    """Rows, in order and with their `Person`, as one encoded block of the actor log that ends with them."""
+    index: dict[Person, int] = {}
+    for row in rows:
+        row.who = index.setdefault(row.who, len(index))
+    clock = rows[-1].st
+    seen = [row for row in rows if type(row) is Touch]
+    late = [row for row in rows if type(row) is Explained]
+    return encode_block(Block(SOURCE, (clock, -1, -1, -1), clock, False, list(index), seen, [], late))
+
+
+def ending(clock: int) -> bytes:
+    """The block that says nothing more comes: the log has come to order time `clock`."""
+    return encode_block(Block(SOURCE, (clock, -1, -1, -1), clock, True))
+
+
+class Labelling(Pipeline):
+    """admit and relate in memory: labelled touches are handed over instead of being looked at by detectors.
+
+    Args:
+        keep: called with every block of the actor log, encoded.
+        keys, arrived, zones: as of `Pipeline`.
+        partitions: of every topic. With more than one, blocks come from several sources in no one order.
+    """
+
+    def __init__(
+        self,
+        keys: Keyring,
+        *,
+        keep: Callable[[bytes], None],
+        partitions: int = 1,
+        arrived: Callable[[], int],
+        zones: Zones | None = None,
+    ) -> None:
+        self._hand_over = keep
+        super().__init__(keys, partitions=partitions, arrived=arrived, zones=zones)
+
+    def append(
+        self, where: tuple[str, int], key: bytes | None, value: bytes | None, headers: Any = ()
+    ) -> None:
+        """See `Pipeline`."""
+        if where[0] != ACTOR_LOG:
+            super().append(where, key, value, headers)
+        elif value is not None:
+            self._hand_over(value)
+
+
+class Spool:
+    """Encoded blocks in a file that has no name and ends with the process: as many as the disk holds.
+
+    It can be read again and again, but only once at a time. A context manager: leaving it closes the file.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, value: bytes) -> None:
+        """Append a block. Raises OSError when the disk is full."""
+        self._file.write(len(value).to_bytes(4))
+        self._file.write(value)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while size := self._file.read(4):
+            yield self._file.read(int.from_bytes(size))
+        self._file.seek(0, 2)
