@@ -47,6 +47,11 @@ class TellMetrics:
         self.duplicates = Counter(
             prefix + "duplicates_total", "Records of the topic taken before.", registry=registry
         )
+        self.suppressed = Counter(
+            prefix + "suppressed_total",
+            "Alerts taken from the topic that are suppressed: told to nobody.",
+            registry=registry,
+        )
         self.unreadable = Counter(
             prefix + "unreadable_total", "Records of the topic that are no alert.", registry=registry
         )

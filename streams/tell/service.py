@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -34,6 +34,8 @@ RECONNECT, PROBE = 5.0, 5.0
 REFRESH, PRUNE_EVERY = 2.0, 3600.0
 #: Seconds without a turn of the reading loop after which a supervisor should restart the process.
 STUCK_AFTER = 120.0
+#: OCSF status_id of an alert that is kept and told to nobody.
+SUPPRESSED = 3
 #: Standard Webhooks signs `id.timestamp.body`: an id with a dot could be taken for something else.
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 
@@ -53,7 +55,12 @@ class _AlertHead(msgspec.Struct):
     finding_info: _FindingHead
 
 
+class _StatusHead(msgspec.Struct):
+    status_id: Any = None
+
+
 _alert_head = msgspec.json.Decoder(_AlertHead)
+_status_head = msgspec.json.Decoder(_StatusHead)
 
 
 def read_alert(record: ConsumerRecord) -> Delivery:
@@ -83,6 +90,11 @@ def read_alert(record: ConsumerRecord) -> Delivery:
         recorded=record.timestamp / 1000,
         body=body,
     )
+
+
+def is_suppressed(message: Delivery) -> bool:
+    """Whether a suppression was in force when the alert was made: it is for nobody but the topic."""
+    return bool(_status_head.decode(message.body).status_id == SUPPRESSED)
 
 
 class Tell:
@@ -167,8 +179,14 @@ class Tell:
                     offset=record.offset,
                     reason=str(exc),
                 )
-        new = await self._call(self._call.outbox.admit, messages, self._receivers, self._clock())
+        admit, now = self._call.outbox.admit, self._clock()
+        silent = [message for message in messages if is_suppressed(message)]
+        told = [message for message in messages if not is_suppressed(message)]
+        # For no receiver: its id is remembered all the same, so that it counts once.
+        suppressed = await self._call(admit, silent, (), now)
+        new = suppressed + await self._call(admit, told, self._receivers, now)
         self.metrics.alerts.inc(new)
+        self.metrics.suppressed.inc(suppressed)
         self.metrics.duplicates.inc(len(messages) - new)
         self.wake()
 

@@ -68,9 +68,9 @@ def test_an_unknown_option_is_a_usage_error(path: tuple[str, ...]) -> None:
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
-    result = CliRunner().invoke(main, ["watch"])
+    result = CliRunner().invoke(main, ["guess"])
     assert result.exit_code == 2
-    assert "No such command 'watch'" in result.stderr
+    assert "No such command 'guess'" in result.stderr
 
 
 def test_the_overview_lists_every_command_without_loading_any() -> None:

@@ -52,6 +52,23 @@ async def test_duplicates_in_the_topic_are_delivered_once(hooks: Hooks, tmp_path
     assert running.metric("duplicates_total") == 2
 
 
+async def test_a_suppressed_alert_is_told_to_nobody_and_counted_once(hooks: Hooks, tmp_path: Path) -> None:
+    soc = await hooks()
+    silent = {**json.loads(alert("a")), "status_id": 3, "status": "Suppressed"}
+    resolved = {**json.loads(alert("c", 3)), "status_id": 4, "status": "Resolved"}
+    async with Running(tmp_path, {"soc": soc}) as running:
+        records = [
+            record(json.dumps(one).encode(), id_) for one, id_ in ((silent, b"a-1"), (resolved, b"c-2"))
+        ]
+        await running.tell.take([*records, *alerts("b-1")])
+        await running.tell.take(records)
+        await until(lambda: running.states() == {"b-1": "delivered", "c-2": "delivered"})
+    assert sorted(soc.ids) == ["b-1", "c-2"]
+    assert running.metric("suppressed_total") == 1
+    assert running.metric("alerts_total") == 3
+    assert running.metric("duplicates_total") == 2
+
+
 async def test_every_metric_of_a_receiver_is_there_from_the_start(hooks: Hooks, tmp_path: Path) -> None:
     async with Running(tmp_path, {"soc": await hooks()}) as running:
         for name in ("attempts_total", "pending", "undelivered", "oldest_pending_timestamp_seconds",
@@ -59,6 +76,7 @@ async def test_every_metric_of_a_receiver_is_there_from_the_start(hooks: Hooks, 
             assert running.metric(name, receiver="soc") == 0, name
         for outcome in ("delivered", "undelivered"):
             assert running.metric("deliveries_total", receiver="soc", outcome=outcome) == 0
+        assert running.metric("suppressed_total") == 0
 
 
 async def test_without_a_broker_the_outbox_is_still_delivered_and_readiness_says_so(
