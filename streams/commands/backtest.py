@@ -1,4 +1,4 @@
-"""`parcelwatch backtest`: the same pipeline over files, without a broker."""
+"""`parcelwatch backtest`: the same pipeline over files or the history, without a broker."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from rich.table import Table
 
 from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors, replacing
+from streams.commands.log_options import Days, history_options, one_source
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
-from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result
+from streams.history.archive_files import ArchiveError
+from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result, alerted
 from streams.history.files import FileError, total_bytes
 from streams.history.mapping import CsvMapping, mapping_options
 from streams.privacy.tokens import Keyring, looks_like_token
@@ -29,7 +31,7 @@ _IN = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--events", required=True, type=_IN, help="Access events: who opened which shipment records.")
+@click.option("--events", type=_IN, help="Access events: who opened which shipment records.")
 @click.option("--context", type=_IN, help="Parcel context: assignments, scans, tickets, calls.")
 @click.option("--directory", type=_IN, help="Staff directory: role, team, site, shifts.")
 @click.option("--alerts", "out", required=True, type=_IN, help="Where the alerts go; replaced when there.")
@@ -40,10 +42,11 @@ _IN = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(1, 1024),
     help="Partitions of every topic, for comparing with a deployment. Default: as in the settings.",
 )
+@history_options
 @mapping_options
-@plain_errors(FileError)
+@plain_errors(FileError, ArchiveError)
 def command(
-    events: Path,
+    events: Path | None,
     context: Path | None,
     directory: Path | None,
     out: Path,
@@ -51,8 +54,9 @@ def command(
     clear_actors: bool,
     partitions: int | None,
     mapping: CsvMapping | None,
+    history: Days | None,
 ) -> None:
-    """Run the pipeline over files and write the alerts it gives, one a line.
+    """Run the pipeline over files or the history and write the alerts it gives, one a line.
 
     It is the code the workers run, without a broker: the same log through Kafka gives the same alerts. Files
     are NDJSON, one JSON object a line, or CSV with a header; plain or gzip, which is seen by itself. --map
@@ -64,13 +68,32 @@ def command(
 
     What became of every record is said on standard error. The exit code is 0 also when some were rejected.
 
+    --history takes touches that were labelled before: they go straight to the detectors and give the alerts
+    that the stream gave. No keys are needed; `parcelwatch reveal` says who a token is.
+
     \b
     Examples:
       $ parcelwatch backtest --events access.ndjson.gz --context context.ndjson.gz \\
             --directory directory.ndjson.gz --alerts alerts.ndjson
       $ parcelwatch backtest --events log.csv --map time=time --map actor=staff --map parcels=record \\
             --set carrier=mine --set action=view --alerts alerts.ndjson --clear-actors
+      $ parcelwatch backtest --history history --since 2026-11-01 --alerts november.ndjson
     """
+    files_only = {
+        "--context": context,
+        "--directory": directory,
+        "--rejected": rejected,
+        "--partitions": partitions,
+        "--map or --set": mapping,
+        # Whom a history's tokens stand for is told by `parcelwatch reveal` alone, with the reason logged.
+        "--clear-actors": clear_actors,
+    }
+    one_source(history, events, files_only)
+    if history is not None:
+        _from_history(history, out)
+        return
+    settings = load_settings()
+    keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
     given = (
         (STAFF_DIRECTORY, directory, None),
         (PARCEL_CONTEXT, context, None),
@@ -82,8 +105,6 @@ def command(
             raise FileError(
                 f"there is no file {file.path}; --events, --context and --directory name files, read twice"
             )
-    settings = load_settings()
-    keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
     began = time.monotonic()
     with replacing(out) as alerts, replacing(rejected) as refusals, _progress(files) as show:
         run = Backtest(
@@ -95,15 +116,39 @@ def command(
             refused=lambda refused: _write_refusal(refusals, refused),
         )
         result = run.run(show)
-        for alert in result.alerts:
-            alerts.write(_in_clear(alert, keys) if clear_actors else alert.value)
-            alerts.write(b"\n")
+        _write(alerts, result.alerts, keys if clear_actors else None)
     _report(result, time.monotonic() - began)
 
 
-@contextmanager
-def _progress(files: list[LogFile]) -> Iterator[Any]:
-    bar = Progress(
+def _from_history(history: Days, out: Path) -> None:
+    # Arrow, which the history is read with, is a tenth of a second to import.
+    from streams.history.detection import detect
+
+    began, rows = time.monotonic(), 0
+    with replacing(out) as alerts, _bar() as bar:
+        task = bar.add_task("history", total=history.rows())
+
+        def further(n: int) -> None:
+            nonlocal rows
+            rows += n
+            bar.update(task, completed=rows)
+
+        found = sorted(map(alerted, detect(history.blocks(further))))
+        _write(alerts, found)
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(f"{rows:,} touches and late reasons", soft_wrap=True)
+    _report_alerts(console, found, rows, "rows", time.monotonic() - began)
+
+
+def _write(file: IO[bytes], alerts: list[Alerted], keys: Keyring | None = None) -> None:
+    """One a line; with keys, the ids of staff in clear."""
+    for alert in alerts:
+        file.write(alert.value if keys is None else _in_clear(alert, keys))
+        file.write(b"\n")
+
+
+def _bar() -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
@@ -111,6 +156,11 @@ def _progress(files: list[LogFile]) -> Iterator[Any]:
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
+
+
+@contextmanager
+def _progress(files: list[LogFile]) -> Iterator[Any]:
+    bar = _bar()
     # Each file is read twice.
     tasks = {file.topic: bar.add_task(file.topic, total=2 * (total_bytes(file.path) or 0)) for file in files}
     with bar:
@@ -163,16 +213,20 @@ def _report(result: Result, seconds: float) -> None:
             for key, n in sorted(counts.items()):
                 if key.startswith(name):
                     console.print(f"{title}, {topic}: {key.removeprefix(name)} {n:,}")
-    found = Counter(_kind(alert) for alert in result.alerts)
+    for carrier in result.made_keys:
+        console.print(f"carrier {carrier} is in no key ring: its tokens are of this run alone")
+    _report_alerts(console, result.alerts, total, "records", seconds)
+
+
+def _report_alerts(console: Console, alerts: list[Alerted], total: int, what: str, seconds: float) -> None:
+    found = Counter(_kind(alert) for alert in alerts)
     table = Table("detector", "severity", "opened", "updates", "closed", box=None, padding=(0, 2, 0, 0))
     for detector, severity in sorted({(d, s) for d, s, _ in found}):
         row = (found[detector, severity, activity] for activity in ("Create", "Update", "Close"))
         table.add_row(detector, severity, *map(str, row))
     if found:
         console.print(table)
-    for carrier in result.made_keys:
-        console.print(f"carrier {carrier} is in no key ring: its tokens are of this run alone")
-    console.print(f"{len(result.alerts):,} alerts, {seconds:.1f} s, {total / seconds:,.0f} records/s")
+    console.print(f"{len(alerts):,} alerts, {seconds:.1f} s, {total / seconds:,.0f} {what}/s")
 
 
 def _kind(alert: Alerted) -> tuple[str, str, str]:
