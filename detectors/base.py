@@ -240,6 +240,8 @@ class Detector(Generic[S]):
     state_type: ClassVar[type[Any]]
     #: Seconds without further evidence after which an episode is over.
     quiet: ClassVar[int] = 3600
+    #: Measures among the lessons of which a high value speaks against a person; the risk score adds them up.
+    hints: ClassVar[tuple[str, ...]] = ()
 
     @property
     def tag(self) -> str:

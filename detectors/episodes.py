@@ -32,6 +32,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         utc_offset: minutes east of UTC of the person's local time.
         records: shipment records read in the episode so far.
         samples: at most 20 parcels of the episode (pseudonyms).
+        suppressed: kept, but told to nobody: a suppression is in force.
+        risk: points against the person, all findings together. reasons: by weight.
     """
 
     uid: str
@@ -49,6 +51,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     utc_offset: int
     records: int
     samples: tuple[str, ...]
+    suppressed: bool = False
+    risk: float = 0.0
+    reasons: tuple[str, ...] = ()
 
 
 class Episode(msgspec.Struct, array_like=True):
@@ -64,6 +69,7 @@ class Episode(msgspec.Struct, array_like=True):
         samples: parcels, latest last.
         finding: as last told.
         utc_offset: minutes, of the latest touch.
+        silent: whether all its messages so far were suppressed.
     """
 
     uid: str
@@ -77,6 +83,7 @@ class Episode(msgspec.Struct, array_like=True):
     samples: list[str]
     finding: Finding
     utc_offset: int
+    silent: bool = True
 
 
 def episode_uid(person: Person, detector: str, opened: int, order: int) -> str:

@@ -94,12 +94,13 @@ class Norms:
 
     Args:
         state: as stored, or fresh.
-        strictness: factor on every limit of the detectors, see `detectors.base.Normal`.
+        strictness: factor on every limit of the detectors, see `detectors.base.Normal`; `be` sets a carrier's own.
     """
 
     def __init__(self, state: NormsState, strictness: float = 1.0) -> None:
         self.state = state
         self._strictness = strictness
+        self._strict: dict[str, float] = {}
         self._views: dict[str, GroupNorm] = {}
         self.normals: dict[tuple[str, str], Normal] = {}
         self._next = min(state.waiting, default=None)
@@ -164,13 +165,27 @@ class Norms:
                             del histogram[number]
                 groups[group] = (left, measures)
 
+    def be(self, carrier: str, strictness: float) -> None:
+        """Let the carrier's detectors be as strict as this from now on."""
+        self._strict[carrier] = strictness
+        self.normals.clear()
+
+    def opened(self) -> dict[str, float]:
+        """By carrier: alerts opened per 1,000 person-days, over about the last two weeks."""
+        rates = {}
+        for group, (days, measures) in self.state.groups.items():
+            if "/" not in group and days >= WEIGHT:
+                counts = measures.get("alerts.opened", {})
+                rates[group] = 1000 * sum(number * n for number, n in counts.items()) / days
+        return rates
+
     def normal(self, carrier: str, role: str) -> Normal:
         """The baselines for a person of this carrier and role."""
         key = (carrier, role)
         normal = self.normals.get(key)
         if normal is None:
             peers, company = self._view(f"{carrier}/{role}"), self._view(carrier)
-            normal = self.normals[key] = Normal(peers, company, self._strictness)
+            normal = self.normals[key] = Normal(peers, company, self._strict.get(carrier, self._strictness))
         return normal
 
     def _view(self, group: str) -> GroupNorm:

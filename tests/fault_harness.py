@@ -31,7 +31,7 @@ from streams.flow.topics import (
     STAFF_DIRECTORY,
     topic_specs,
 )
-from streams.history.pipeline import MemoryRecord
+from streams.history.pipeline import INBOUND, MemoryRecord
 from streams.kafka.broker_config import free_port
 from streams.kafka.topic_admin import ensure_topics
 from streams.settings import Settings
@@ -39,7 +39,7 @@ from tests.law_harness import RING, Run
 from tests.scene import PARTITIONS, Scene
 from tests.senders import Sent
 
-SOURCES = (STAFF_DIRECTORY, PARCEL_CONTEXT, ACCESS_EVENTS, PARCEL_LOG, ACTOR_LOG)
+SOURCES = (*INBOUND, PARCEL_LOG, ACTOR_LOG)
 TABLES = ("admit", "relate", "detect")
 PATIENCE = 90.0
 #: The file of the ring all trials share; a ring saves itself to one place only.

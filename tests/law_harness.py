@@ -16,10 +16,10 @@ from detectors.base import Detector
 from streams.admit.stage import AdmitStage
 from streams.admit.validate import RefusalError
 from streams.detect.actors import ActorCodec
-from streams.flow.events import ACCESS_SOURCE, CONTEXT_SOURCE, Block, decode_block, source_id
+from streams.flow.events import ACCESS_SOURCE, CONTEXT_SOURCE, CONTROL_SOURCE, Block, decode_block, source_id
 from streams.flow.sources import source_key, source_partition
 from streams.flow.stage import KeyedStage, Out, Stage
-from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, CONTROL, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.history.pipeline import INBOUND, MemoryRecord, MemoryStore, Pipeline
 from streams.privacy.tokens import Keyring
 from tests.senders import CARRIER, MONDAY, Sent, directory
@@ -278,6 +278,10 @@ class Run:
 
     def admitted(self, where: Where) -> set[int]:
         """Offsets of an inbound partition whose rows are in the parcel log; of the directory, what is not rejected."""
+        if where[0] == CONTROL:
+            logs = [self.logs[ACTOR_LOG, p] for p in range(self.partitions)]
+            decided = [row for log in logs for block in blocks(log) for row in block.controls]
+            return {row.off for row in decided if row.src == source_id(CONTROL_SOURCE, where[1])}
         kind = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}.get(where[0])
         if kind is None:
             return {record.offset for record in self.logs[where]} - self.rejected(where)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.flow.events import CONTEXT_KINDS
 from streams.flow.sources import source_partition
-from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.flow.topics import ACCESS_EVENTS, CONTROL, PARCEL_CONTEXT, STAFF_DIRECTORY
 from streams.history.pipeline import INBOUND
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -65,6 +65,11 @@ def context(ms: int, parcel: str, kind: str, **more: Any) -> bytes:
 def staff(actor: str, **more: Any) -> bytes:
     """A record of the staff directory."""
     return json.dumps({"carrier": CARRIER, "actor": actor} | more).encode()
+
+
+def decision(ms: int, kind: str, **more: Any) -> bytes:
+    """A control record."""
+    return json.dumps({"time": stamp(ms), "carrier": CARRIER, "kind": kind, "why": "a test"} | more).encode()
 
 
 def event_id(raw: bytes | None) -> str | None:
@@ -167,6 +172,30 @@ def seeded(seed: int, events: int) -> list[Sent]:
         else:
             sent.append(Sent(rng.choice(INBOUND), rng.choice(BAD), now + 5))
     return sent
+
+
+def with_decisions(sent: list[Sent], seed: int) -> list[Sent]:
+    """The same log with people's decisions in between: what is suppressed, watched, judged, and how strict to be."""
+    rng = random.Random(seed)
+    made: list[Sent] = []
+    for one in sent:
+        made.append(one)
+        if rng.random() < 0.1:
+            now, actor = one.arrived, f"p{rng.randrange(PEOPLE)}"
+            until = {"value": "on", "until": stamp(now + rng.choice((HOUR, DAY)))}
+            detector = rng.choice(("off_hours", "bulk_read", ""))
+            value = rng.choice((
+                decision(now, "strictness", value=rng.choice(("0.5", "2"))),
+                decision(now, "watch", actor=actor, **until),
+                decision(now, "watch", actor=actor, value="off"),
+                decision(now, "suppress", actor=actor, detector=detector, **until),
+                decision(now, "suppress", detector="bulk_read", **until),
+                decision(now, "verdict", actor=actor, detector="bulk_read", alert="x", value="false_positive"),
+                decision(now, "model", value="shadow:" + "0" * 64),
+                decision(now, "suppress", detector="honeytoken", **until),
+            ))  # fmt: skip
+            made.append(Sent(CONTROL, value, now))
+    return made
 
 
 def ordered(most: int = 25) -> st.SearchStrategy[list[Sent]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from detectors import DETECTORS
 from streams.detect.stage import DetectStage
-from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, CONTROL, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.history.pipeline import INBOUND
 from streams.simulator import SimulationConfig, simulate
 from tests.law_harness import Run, blocks
@@ -27,10 +27,13 @@ from tests.senders import (
     access,
     carriers,
     context,
+    decision,
     event_id,
     ordered,
     seeded,
     staff,
+    stamp,
+    with_decisions,
 )
 
 SEEDS = st.integers(0, 2**32)
@@ -99,7 +102,7 @@ def test_a_keyed_log_replays_to_what_was_decided_live(
 ) -> None:
     """However partitions fell idle, resumed late and crashed: the log alone decides, in any batches, from any mark."""
     rng = random.Random(seed)
-    live = Run.live(sent, partitions, rng, crashes)
+    live = Run.live(with_decisions(sent, seed), partitions, rng, crashes)
     told: dict[str, bytes] = {}
     for where in keyed(live):
         decided = live.table(where)
@@ -119,7 +122,7 @@ def test_every_offset_is_admitted_rejected_or_a_duplicate(
     sent: list[Sent], partitions: int, seed: int, crashes: int
 ) -> None:
     """In = admitted + rejected + duplicate, offset by offset, whatever was sent twice after a crash."""
-    run = Run.live(sent, partitions, random.Random(seed), crashes)
+    run = Run.live(with_decisions(sent, seed), partitions, random.Random(seed), crashes)
     for where, log in run.logs.items():
         if where[0] not in INBOUND:
             continue
@@ -176,6 +179,8 @@ def test_no_clear_id_name_or_phone_gets_past_admit() -> None:
                    reason={"kind": "ticket", "id": canary("reason")}, **extra)
             for n in range(400)
         ),
+        decision(now, "watch", actor=who, value="on", until=stamp(now + DAY), by=canary("by"), why=canary("why")),
+        decision(now, canary("kind"), actor=who, by=canary("by"), why=canary("why")),
         access(now, canary("actor"), canary("action"), [canary("parcel")], **extra),
         access(now, canary("actor"), "view", [canary("parcel")], records=-1, **extra),
         json.dumps({"time": canary("time"), "actor": canary("actor"), **extra}).encode()[:-1],
@@ -184,6 +189,8 @@ def test_no_clear_id_name_or_phone_gets_past_admit() -> None:
         topic = (
             STAFF_DIRECTORY
             if b"manager" in value
+            else CONTROL
+            if canary("why").encode() in value
             else PARCEL_CONTEXT
             if b"ticket_op" in value
             else ACCESS_EVENTS

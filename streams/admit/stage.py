@@ -1,53 +1,27 @@
-"""admit reads what carriers send, validates it, turns identities into tokens and packs blocks for the parcel log."""
+"""admit reads what carriers send, validates it, turns identities into tokens and packs blocks for the next stage.
+
+What all inbound topics share is here; what each one's records become is in its own file.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
-from zlib import crc32
+from typing import Any, ClassVar
 
 import msgspec
 
-from detectors.base import ACTION_CODES, CHANNEL_CODES, Person, Touch
+from detectors.base import Person, Touch
 from streams.admit.directory import Directory
 from streams.admit.local_time import Zones
 from streams.admit.progress import Progress
 from streams.admit.recent import RecentIds
 from streams.admit.refuse import rejection
-from streams.admit.validate import (
-    AHEAD,
-    MOST_PARCELS,
-    MOST_RECORDS,
-    OLD,
-    Clock,
-    RefusalError,
-    count_records,
-    decode,
-    decode_batch,
-    event_time,
-)
-from streams.flow.events import (
-    ACCESS_SOURCE,
-    CONTEXT_KINDS,
-    CONTEXT_SOURCE,
-    LAST,
-    AccessEvent,
-    Block,
-    Context,
-    ContextEvent,
-    Reason,
-    StaffRecord,
-    encode_block,
-    source_id,
-)
-from streams.flow.stage import RESERVED, Out, Record, Snapshot, Stage, Store, people_index
-from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.admit.validate import Clock, RefusalError, decode, decode_batch
+from streams.flow.events import LAST, Block, encode_block, source_id
+from streams.flow.stage import RESERVED, Out, Record, Snapshot, Stage, Store
 from streams.privacy.tokens import Keyring
-
-_KIND_CODES = {name: code for code, name in enumerate(CONTEXT_KINDS)}
-_SOURCES = {ACCESS_EVENTS: ACCESS_SOURCE, PARCEL_CONTEXT: CONTEXT_SOURCE}
-
 
 #: Per destination: its block, the block's people, their indexes by identity, and how a touch is appended.
 Parts = Sequence[tuple[Block, list[Person], dict[int, int], Callable[[Touch], None]]]
@@ -57,17 +31,26 @@ class AdmitStage(Stage):
     """One partition of one inbound topic.
 
     Args:
-        topic: access-events, parcel-context or staff-directory.
         partition, partitions: which, of how many.
         store: the partition's share of the `admit` table.
         directory: the broadcast staff directory.
         keys: seals what is rejected.
         zones: carriers' local time.
+
+    Attributes:
+        topic: what it reads. record_type: what that topic holds.
+        source_kind: kind of upstream its blocks are of. downstream: where they go; empty for none.
+        orders: whether its records order the log: then later stages wait for it until it says that it is idle.
     """
+
+    topic: ClassVar[str]
+    record_type: ClassVar[Any]
+    source_kind: ClassVar[int] = 0
+    downstream: ClassVar[str] = ""
+    orders: ClassVar[bool] = True
 
     def __init__(
         self,
-        topic: str,
         partition: int,
         partitions: int,
         store: Store,
@@ -76,26 +59,19 @@ class AdmitStage(Stage):
         zones: Zones,
     ) -> None:
         super().__init__(partition)
-        self.topic = topic
         self._partitions = partitions
         self._directory = directory
         self._keys = keys
         self._zones = zones if zones else None
-        self._key = f"{RESERVED}progress/{topic}".encode()
+        self._key = f"{RESERVED}progress/{self.topic}".encode()
         raw = store.get(self._key)
         self.progress = msgspec.msgpack.decode(raw, type=Progress) if raw else Progress()
         self.counts = Counter(self.progress.counts)
-        self.source = source_id(_SOURCES.get(topic, 9), partition)
-        self._ids = RecentIds(topic, store, self.progress.next)
+        self.source = source_id(self.source_kind, partition)
+        self._ids = RecentIds(self.topic, store, self.progress.next)
         self._resting = False
         self._notes: list[str] = []
         self._clock = Clock()
-        reads: dict[str, tuple[Any, Callable[[Any, Record, Parts, list[str]], bool]]] = {
-            ACCESS_EVENTS: (AccessEvent, self._access),
-            PARCEL_CONTEXT: (ContextEvent, self._context),
-            STAFF_DIRECTORY: (StaffRecord, self._staff),
-        }
-        self._reads = reads[topic]
 
     @property
     def need(self) -> int:
@@ -108,7 +84,7 @@ class AdmitStage(Stage):
         records = self.unbroken(records, self.progress.next)
         if not records:
             return
-        kind, admit = self._reads
+        kind, admit = self.record_type, self.admit
         blocks = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
         parts: Parts = [(block, block.people, {}, block.touches.append) for block in blocks]
         admitted = duplicate = rejected = 0
@@ -116,7 +92,7 @@ class AdmitStage(Stage):
         events: Sequence[Any] | None = decode_batch(kind, [record.value for record in records])
         for index, record in enumerate(records):
             try:
-                event = events[index] if events else self._decode(kind, record.value)
+                event = events[index] if events else self.read(record.value)
                 if admit(event, record, parts, notes):
                     admitted += 1
                     for note in notes:
@@ -132,131 +108,45 @@ class AdmitStage(Stage):
         self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
         self.progress.next = records[-1].offset + 1
         self._resting = False
-        if self.topic != STAFF_DIRECTORY:
-            self._send(blocks, idle=False)
+        self._send(blocks, idle=False)
 
     def _send(self, parts: Sequence[Block], *, idle: bool) -> None:
-        st = self.progress.st
+        if not self.downstream:
+            return
+        st = self.progress.st if self.orders else 0
         through = (st, self.source, self.progress.next - 1, LAST)
         for partition, block in enumerate(parts):
-            block.through, block.clock, block.idle = through, st, idle
-            self.out.append(Out(PARCEL_LOG, partition, None, encode_block(block)))
+            if self.orders or block.controls:
+                block.through, block.clock, block.idle = through, st, idle or not self.orders
+                self.out.append(Out(self.downstream, partition, None, encode_block(block)))
 
     def rest(self) -> None:
-        if not self._resting and self.topic != STAFF_DIRECTORY:
+        if not self._resting and self.orders:
             self._resting = True
             blocks = [Block(self.source, (0, 0, 0, 0), 0, True) for _ in range(self._partitions)]
             self._send(blocks, idle=True)
 
-    def _access(self, event: AccessEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
-        # Called for every event: what is common is done in place, what is rare by a call.
-        carrier = event.carrier
-        person = self._directory.people.get((carrier, event.actor)) or self._directory.person(
-            carrier, event.actor
-        )
-        action = ACTION_CODES.get(event.action)
-        if action is None:
-            raise RefusalError("unknown_action", "the action is none of the known", "$.action", carrier)
-        arrived, off = record.timestamp, record.offset
-        time, tz = self._clock.read(event.time)
-        if not -OLD <= time - arrived <= AHEAD:
-            time = event_time(time, arrived, notes)
-        parcels: Sequence[str] = event.parcels
-        records = event.records
-        if records is None:
-            records = len(parcels)
-        elif not len(parcels) <= records <= MOST_RECORDS:
-            records = count_records(event, notes)
-        if event.id and self._ids.repeats(carrier + "/" + event.id, off):
-            return False
-        if not person.status:
-            notes.append("actor_unknown")
-        if len(parcels) > 1:
-            parcels = list(dict.fromkeys(parcels))
-            if len(parcels) > MOST_PARCELS:
-                notes.append("parcels_truncated")
-                parcels = parcels[:MOST_PARCELS]
-        cipher = self._directory.cipher(carrier)
-        failed, serial = bool(event.outcome) and event.outcome != "success", -1
-        if failed:
-            # Nothing was shown; the attempt counts, the parcels (which may not exist) were not read.
-            serial = cipher.mark(parcels[0]).serial if parcels else -1
-            parcels, records = (), 0
-        st = self.progress.advance(time, arrived)
-        holiday = False
-        if self._zones is not None:
-            tz = self._zones.offset(carrier, tz, time)
-            holiday = self._zones.holiday(carrier, time, tz)
-        reason = self._reason(carrier, event.reason) if event.reason else ""
-        device = cipher.device(event.device) if event.device else 0
-        place = cipher.place(event.ip) if event.ip else 0
-        channel = CHANNEL_CODES.get(event.channel, 0)
-        site, source, n, mark = event.site, self.source, self._partitions, cipher.mark
-        for idx, clear in enumerate(parcels or ("",)):
-            if clear:
-                parcel, target, serial = mark(clear)
-                target %= n
-            else:
-                parcel, target = "", crc32(person.token.encode()) % n
-            _, people, index, append = parts[target]
-            who = index.get(id(person))
-            if who is None:
-                who = people_index(index, people, person)
-            append(
-                Touch(
-                    st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
-                    0, 0, False, (), holiday, 0, device, place, channel, failed, serial,
-                )
-            )  # fmt: skip
-        return True
+    def read(self, value: bytes | None) -> Any:
+        """One record of the topic; None is a tombstone, where the topic has such.
 
-    def _context(self, event: ContextEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
-        carrier = event.carrier
-        token = self._directory.cipher(carrier).parcel
-        parcel = token(event.parcel)
-        kind = _KIND_CODES.get(event.kind)
-        if kind is None:
-            raise RefusalError("unknown_kind", "the kind is none of the known", "$.kind", carrier)
-        arrived = record.timestamp
-        time = event_time(self._clock.read(event.time)[0], arrived, notes)
-        if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
-            return False
-        staff = [self._directory.person(carrier, actor) for actor in event.staff]
-        st = self.progress.advance(time, arrived)
-        row = Context(
-            st,
-            self.source,
-            record.offset,
-            0,
-            time,
-            kind,
-            carrier,
-            parcel,
-            event.site,
-            event.route,
-            staff,
-            event.ticket and token(event.ticket),
-            event.feed,
-        )
-        parts[crc32(parcel.encode()) % self._partitions][0].contexts.append(row)
-        return True
+        Raises:
+            RefusalError: naming the fault.
+        """
+        return decode(self.record_type, value, self._notes)
 
-    def _staff(self, event: StaffRecord | None, record: Record, parts: Parts, notes: list[str]) -> bool:
-        """Validate only: every worker, this one too, reads the directory whole by itself."""
-        if event is not None:
-            self._directory.cipher(event.carrier)
-        return True
+    @abstractmethod
+    def admit(self, event: Any, record: Record, parts: Parts, notes: list[str]) -> bool:
+        """Add what a record becomes to the blocks; False for a duplicate.
 
-    def _decode(self, kind: Any, value: bytes | None) -> Any:
-        if value is None and kind is StaffRecord:
-            return None  # a tombstone: the person was removed
-        return decode(kind, value, self._notes)
+        Args:
+            event: the record, decoded.
+            record: as Kafka holds it.
+            parts: one a destination partition.
+            notes: corrections made so far; further ones are added.
 
-    def _reason(self, carrier: str, reason: Reason) -> str:
-        """The reason as far as it can explain: people write phone numbers and names into such fields."""
-        if reason.kind == "ticket":
-            return "ticket:" + (reason.id and self._directory.cipher(carrier).parcel(reason.id))
-        return "call:" if reason.kind == "call" else ""
+        Raises:
+            RefusalError: naming the fault.
+        """
 
     def _reject(self, record: Record, refusal: RefusalError) -> None:
         self.counts[f"rejected/{refusal.reason}"] += 1

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from detectors.base import ACTIONS
+from streams.flow.control import ControlRecord
 from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
 
 #: Reasons for which a record is rejected, with what a carrier's engineer does about each.
@@ -31,6 +32,7 @@ REMEDIES = {
     "unknown_carrier": "correct the carrier code, or make its keys: parcelwatch keys add CARRIER",
     "unknown_action": "send one of: " + ", ".join(ACTIONS),
     "unknown_kind": "send one of: " + ", ".join(CONTEXT_KINDS),
+    "invalid_control": "send what docs/triage.md asks of this kind of record; the commands verdict, suppress, watch do",
     "invalid_records": "send the number of shipment records returned, 0 or more",
 }
 REASONS = tuple(REMEDIES)
@@ -77,17 +79,17 @@ class RefusalError(Exception):
         return REMEDIES[self.reason]
 
 
-T = TypeVar("T", AccessEvent, ContextEvent, StaffRecord)
+T = TypeVar("T", AccessEvent, ContextEvent, StaffRecord, ControlRecord)
+
+_TYPES: tuple[Any, ...] = (AccessEvent, ContextEvent, StaffRecord, ControlRecord)
 
 _strict: dict[Any, Any] = {
     kind: msgspec.json.Decoder(
         msgspec.defstruct(f"Strict{kind.__name__}", [], bases=(kind,), forbid_unknown_fields=True)
     )
-    for kind in (AccessEvent, ContextEvent, StaffRecord)
+    for kind in _TYPES
 }
-_lenient: dict[Any, Any] = {
-    kind: msgspec.json.Decoder(kind) for kind in (AccessEvent, ContextEvent, StaffRecord)
-}
+_lenient: dict[Any, Any] = {kind: msgspec.json.Decoder(kind) for kind in _TYPES}
 _datetime = msgspec.json.Decoder(datetime)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT = re.compile(r" - at `(\$[^`]*)`")

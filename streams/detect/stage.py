@@ -8,15 +8,17 @@ from typing import Any
 import msgspec
 
 from detectors import DETECTORS
-from detectors.base import Detector, Late, Touch
-from detectors.episodes import Alert, close, take_case
+from detectors.base import Detector, Late, Normal, Touch
+from detectors.risk import RiskScore
 from models.norms import DELAY, Norms, NormsState, encode_norms
 from streams.detect.actors import Actor, ActorCodec
-from streams.flow import ocsf
+from streams.detect.cases import Cases
+from streams.detect.controls import STRICTNESS, VERDICT, WATCHED, Controls, ControlState
 from streams.flow.events import (
     DETECT_SOURCE,
     RELATE_SOURCE,
     Block,
+    Control,
     Explained,
     NormsRow,
     encode_block,
@@ -24,7 +26,7 @@ from streams.flow.events import (
 )
 from streams.flow.merge import Row
 from streams.flow.stage import RESERVED, KeyedStage, Out, Snapshot, StateCache, Store
-from streams.flow.topics import ACTOR_LOG, ALERTS
+from streams.flow.topics import ACTOR_LOG
 
 DAY = 86_400_000
 MINUTE = 60_000
@@ -38,9 +40,11 @@ class DetectStage(KeyedStage[Actor]):
         partition, partitions: which, of how many.
         store: the partition's share of the `detect` table.
         detectors: the catalogue.
+        strictness: factor on every limit where no control record says another.
     """
 
     NORMS = RESERVED + "norms"
+    CONTROLS = RESERVED + "controls"
 
     def __init__(
         self,
@@ -48,8 +52,10 @@ class DetectStage(KeyedStage[Actor]):
         partitions: int,
         store: Store,
         detectors: tuple[Detector[Any], ...] = DETECTORS,
+        strictness: float = 1.0,
     ) -> None:
-        codec = ActorCodec(detectors)
+        risk = RiskScore()
+        codec = ActorCodec((*detectors, risk))
         sources = (source_id(kind, p) for kind in (RELATE_SOURCE, DETECT_SOURCE) for p in range(partitions))
         super().__init__(
             partition,
@@ -64,19 +70,24 @@ class DetectStage(KeyedStage[Actor]):
         self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
         self._wakes_by_index = [(i, detectors[i].wake) for i in self._wakers]
         raw = store.get(self.NORMS.encode())
-        self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState())
+        self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState(), strictness)
         self._norms_changed = False
+        raw = store.get(self.CONTROLS.encode())
+        self.controls = Controls(msgspec.msgpack.decode(raw, type=ControlState) if raw else ControlState())
+        self._controls_changed = False
+        for carrier, factor in self.controls.state.strictness.items():
+            self.norms.be(carrier, factor)
+        self._cases = Cases(detectors, risk, self.controls, lambda out: self.out.append(out))
         self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
         heapq.heapify(self._timers)
-        self._quiet = {detector.name: detector.quiet * 1000 for detector in detectors}
         self._lessons: list[NormsRow] = []
         self._said: tuple[int, bool | None] = (-1, None)
 
     def apply(self, rows: list[Row]) -> None:
         self._learn()
         cache, get, mark, steps = self.states.cache, self.states.get, self.states.dirty.add, self._steps
-        normals, normal_of = self.norms.normals, self.norms.normal
-        due = self._next_due()
+        normals, normal_of, watched = self.norms.normals, self.norms.normal, self.controls.state.watched
+        due, add = self._next_due(), self._cases.add
         for row in rows:
             if row.st >= due:
                 self._pass_time(row.st)
@@ -91,20 +102,25 @@ class DetectStage(KeyedStage[Actor]):
                 actor.pos = here
                 mark(token)
                 day = (row.time + row.tz * MINUTE) // DAY
+                held = len(actor.episodes)
                 if day > actor.day:
                     self._new_day(actor, day, row)
                 actor.who, actor.utc_offset = who, row.tz
                 normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
-                states, opened = actor.states, False
-                for step, state in zip(steps, states, strict=True):
+                if watched and token in watched:
+                    normal = self._normal(actor, row.st)
+                states = actor.states
+                for step, state in zip(steps, states, strict=False):  # the last state is the risk's
                     evidence = step(state, row, normal)
                     if evidence:
                         index = next(i for i, s in enumerate(states) if s is state)
-                        opened |= self._case(actor, index, evidence, row.time, row.st, row)
-                if opened or self._wakes(actor):
+                        add(actor, index, evidence, row.time, row.st, row, normal)
+                if len(actor.episodes) != held or self._wakes(actor):
                     due = min(due, self._set_timer(token, actor, row.st))
             elif type(row) is Explained:
                 due = min(due, self._explain(row))
+            elif type(row) is Control:
+                self._control(row)
         self._pass_time(self.merge.bound - 1)
 
     def _explain(self, row: Explained) -> int:
@@ -117,54 +133,44 @@ class DetectStage(KeyedStage[Actor]):
         actor.pos = here
         self.states.dirty.add(token)
         late = Late(row.touch, row.time, row.explanation)
-        for detector, state in zip(self._detectors, actor.states, strict=True):
+        for detector, state in zip(self._detectors, actor.states, strict=False):
             detector.explained(state, late)
         return self._set_timer(token, actor, row.st)
+
+    def _control(self, row: Control) -> None:
+        """Take in a decision about detection."""
+        if row.kind == VERDICT:
+            actor = self.states.get(row.actor)
+            here = (row.st, row.src, row.off, row.idx)
+            if here > actor.pos:
+                actor.pos = here
+                self.states.dirty.add(row.actor)
+                self._cases.judge(actor, row)
+        elif self.controls.apply(row):
+            self._controls_changed = True
+            if row.kind == STRICTNESS:
+                self.norms.be(row.carrier, self.controls.strictness(row.carrier))
+
+    def _normal(self, actor: Actor, order: int) -> Normal:
+        """The baselines for a person, and how strict to be with him at `order` (ms)."""
+        who = actor.who
+        assert who is not None, "a person without a touch has no baselines"
+        normal = self.norms.normal(who.carrier, who.role)
+        if self.controls.watched(who.token, order):
+            normal = normal._replace(strictness=normal.strictness * WATCHED)
+        return normal
 
     def _new_day(self, actor: Actor, day: int, row: Touch) -> None:
         """The person's previous local day is over; what it teaches is sent to all partitions."""
         if actor.day and actor.who is not None:
-            lessons = [
-                lesson
-                for detector, state in zip(self._detectors, actor.states, strict=True)
-                for lesson in detector.close_day(state, actor.day)
-            ]
             who = actor.who
+            lessons = self._cases.close_day(actor, actor.day, row.st, self._normal(actor, row.st))
             if not who.service:
                 # A machine's days say nothing of what is usual among people.
                 self._lessons.append(
                     NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons)
                 )
         actor.day = day
-
-    def _case(
-        self, actor: Actor, index: int, evidence: float, time: int, order: int, touch: Touch | None
-    ) -> bool:
-        """Add to the detector's case, telling what is to be told; whether this opened an episode."""
-        detector, state, who = self._detectors[index], actor.states[index], actor.who
-        assert who is not None, "a person without a touch has no case"
-        normal = self.norms.normal(who.carrier, who.role)
-        before = actor.episodes.get(detector.name)
-        episode, alert = take_case(
-            before,
-            detector,
-            who,
-            evidence,
-            time,
-            order,
-            touch,
-            actor.utc_offset,
-            lambda: detector.report(state, touch, normal),
-        )
-        actor.episodes[detector.name] = episode
-        if alert is not None:
-            self._tell(alert, touch.ts if touch else 0)
-        return before is None
-
-    def _tell(self, alert: Alert, produced: int) -> None:
-        note = (alert.detector, alert.finding.severity, alert.activity, produced)
-        key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
-        self.out.append(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))
 
     def _wakes(self, actor: Actor) -> bool:
         """Whether a detector wants to be called before the person's timer."""
@@ -186,8 +192,7 @@ class DetectStage(KeyedStage[Actor]):
             wake = self._detectors[index].wake(actor.states[index])
             if wake and wake < due:
                 due = wake
-        for name, episode in actor.episodes.items():
-            due = min(due, episode.last + self._quiet[name])
+        due = min([due, *self._cases.ends(actor)])
         if due != NEVER:
             due = max(due, now + 1)
             if not actor.due or due < actor.due:
@@ -213,21 +218,15 @@ class DetectStage(KeyedStage[Actor]):
     def _wake(self, token: str, actor: Actor, now: int) -> None:
         self.states.dirty.add(token)
         actor.due = 0
-        who = actor.who
-        assert who is not None, "only a person who did something has a timer"
-        normal = self.norms.normal(who.carrier, who.role)
+        normal = self._normal(actor, now)
         for index in self._wakers:
             state = actor.states[index]
             wake = self._detectors[index].wake(state)
             if wake and wake <= now:
                 evidence = self._detectors[index].ripen(state, now, normal)
                 if evidence:
-                    self._case(actor, index, evidence, now, now, None)
-        for detector in self._detectors:
-            episode = actor.episodes.get(detector.name)
-            if episode is not None and episode.last + detector.quiet * 1000 <= now:
-                del actor.episodes[detector.name]
-                self._tell(close(episode, detector, who, now), 0)
+                    self._cases.add(actor, index, evidence, now, now, None, normal)
+        self._cases.end(actor, now)
         self._set_timer(token, actor, now)
 
     def _learn(self) -> None:
@@ -264,4 +263,7 @@ class DetectStage(KeyedStage[Actor]):
         if self._norms_changed:
             self._norms_changed = False
             snapshot.states.append((self.NORMS.encode(), encode_norms(self.norms.state)))
+        if self._controls_changed:
+            self._controls_changed = False
+            snapshot.states.append((self.CONTROLS.encode(), msgspec.msgpack.encode(self.controls.state)))
         return snapshot

@@ -15,6 +15,7 @@ from streams.flow.topics import (
     ACCESS_EVENTS,
     ACTOR_LOG,
     ALERTS,
+    CONTROL,
     PARCEL_CONTEXT,
     PARCEL_LOG,
     STAFF_DIRECTORY,
@@ -27,7 +28,7 @@ T = TypeVar("T")
 OLDEST_BROKER = (3, 0)
 #: Records that one worker works off in a few seconds; more than this is worth a look.
 MUCH_LAG = 100_000
-WORKER_TOPICS = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY, PARCEL_LOG, ACTOR_LOG)
+WORKER_TOPICS = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY, CONTROL, PARCEL_LOG, ACTOR_LOG)
 
 
 def check_kafka(settings: Settings, timeout: float) -> list[Check]:

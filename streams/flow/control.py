@@ -7,11 +7,11 @@ The topic itself is the audit: who, what, until when, why; it is kept for ever.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from streams.flow.events import Code, Id, Short
+from streams.flow.events import Code, Short
 
 #: Kinds, in the order of their codes.
 CONTROL_KINDS = ("verdict", "suppress", "watch", "strictness", "model")
@@ -22,8 +22,6 @@ MODEL_MODES = ("shadow", "active", "off")
 #: Bounds of the factor on every detector's limits.
 STRICTEST, LOOSEST = 8.0, 0.25
 
-Why = msgspec.Meta(max_length=2000)
-
 
 class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """One decision about detection; required: time, carrier, kind.
@@ -32,8 +30,8 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     |---|---|---|
     | verdict | `alert` (finding uid) of `detector` on `actor` | true_positive, false_positive, benign |
     | suppress | `actor`, `detector`, or both: alerts are kept but told to nobody, up to `until` | on, off |
-    | watch | `actor`: what he does weighs double, up to `until` | on, off |
-    | strictness | the whole carrier: factor on every detector's limits, 1 as shipped, more for fewer alerts | a number |
+    | watch | `actor`: his limits are halved, his risk counts double, up to `until` | on, off |
+    | strictness | the whole carrier: factor on every limit, 1 as shipped, more for fewer alerts | a number |
     | model | the whole carrier: which model scores, and in which mode | shadow:SHA256, active:SHA256, off |
 
     Attributes:
@@ -47,27 +45,15 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     carrier: Code
     kind: Literal["verdict", "suppress", "watch", "strictness", "model"]
     id: Short = ""
-    actor: Id | Literal[""] = ""
+    actor: Short = ""
     detector: Short = ""
     alert: Short = ""
     value: Short = ""
     until: Short = ""
     by: Short = ""
-    why: str = ""
+    why: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
-class Control(msgspec.Struct, array_like=True, gc=False):
-    """A control record in the actor log. Numbers as in `Touch`; `until` in ms, 0 for none; `actor` a token or empty."""
-
-    st: int
-    src: int
-    off: int
-    idx: int
-    time: int
-    kind: int
-    carrier: str
-    actor: str
-    detector: str
-    alert: str
-    value: str
-    until: int
+def suppressible(detector: str) -> bool:
+    """Whether alerts of a detector may be suppressed: a honeytoken has no innocent reader."""
+    return detector != "honeytoken"

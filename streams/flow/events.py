@@ -145,6 +145,25 @@ class NormsRow(msgspec.Struct, array_like=True, gc=False):
     lessons: list[Lesson]
 
 
+class Control(msgspec.Struct, array_like=True, gc=False):
+    """A control record (see `streams.flow.control`) in the actor log. `until` in ms, 0 for none; `actor` a token or
+    empty. Its order time is where it stands in the log.
+    """
+
+    st: int
+    src: int
+    off: int
+    idx: int
+    time: int
+    kind: int
+    carrier: str
+    actor: str
+    detector: str
+    alert: str
+    value: str
+    until: int
+
+
 class Block(msgspec.Struct, array_like=True, gc=False):
     """Rows of one upstream partition for one downstream partition.
 
@@ -165,10 +184,11 @@ class Block(msgspec.Struct, array_like=True, gc=False):
     contexts: list[Context] = []
     explained: list[Explained] = []
     norms: list[NormsRow] = []
+    controls: list[Control] = []
 
 
 #: Kinds of upstream. Their numbers are part of every position: changing one reorders ties.
-ACCESS_SOURCE, CONTEXT_SOURCE, RELATE_SOURCE, DETECT_SOURCE = 0, 1, 2, 3
+ACCESS_SOURCE, CONTEXT_SOURCE, RELATE_SOURCE, DETECT_SOURCE, CONTROL_SOURCE = 0, 1, 2, 3, 4
 
 
 def source_id(kind: int, partition: int) -> int:

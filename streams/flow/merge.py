@@ -13,13 +13,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from detectors.base import Touch
-from streams.flow.events import DETECT_SOURCE, START, Block, Context, Explained, NormsRow, Position
+from streams.flow.events import DETECT_SOURCE, START, Block, Context, Control, Explained, NormsRow, Position
 
-Row = Touch | Context | Explained
+Row = Touch | Context | Explained | Control
 
 position = attrgetter("st", "src", "off", "idx")
 _order_time = attrgetter("st")
@@ -176,7 +177,8 @@ class Merge:
 
 
 def _rows_of(block: Block) -> list[Row]:
-    parts: list[list[Row]] = [part for part in (block.touches, block.contexts, block.explained) if part]  # type: ignore[misc]  # lists of one kind each
+    kinds: tuple[list[Any], ...] = (block.touches, block.contexts, block.explained, block.controls)
+    parts: list[list[Row]] = [part for part in kinds if part]
     if len(parts) == 1:
         return parts[0]
     return sorted((row for part in parts for row in part), key=position)

@@ -29,6 +29,10 @@ CONFIDENCES = {0: "Unknown", 1: "Low", 2: "Medium", 3: "High"}
 ACTIVITIES = {1: "Create", 2: "Update", 3: "Close"}
 #: An update stays New: In Progress would say that somebody already looks into it.
 STATUSES = {1: (1, "New"), 2: (1, "New"), 3: (4, "Resolved")}
+#: A suppression is in force: the alert is kept and told to nobody.
+SUPPRESSED = (3, "Suppressed")
+#: OCSF risk levels, by the points from which they hold.
+RISK_LEVELS = ((40, 4, "Critical"), (20, 3, "High"), (10, 2, "Medium"), (4, 1, "Low"), (0, 0, "Info"))
 EVENT_TYPES = {
     1: "parcelwatch.alert.created",
     2: "parcelwatch.alert.updated",
@@ -60,7 +64,7 @@ def render(alert: Alert) -> dict[str, Any]:
     status and shifts.
     """
     finding = alert.finding
-    status_id, status = STATUSES[alert.activity]
+    status_id, status = SUPPRESSED if alert.suppressed else STATUSES[alert.activity]
     type_name = f"Detection Finding: {ACTIVITIES[alert.activity]}"
     samples = alert.samples[:MAX_SAMPLES]
     event: dict[str, Any] = {
@@ -77,7 +81,7 @@ def render(alert: Alert) -> dict[str, Any]:
         "status_id": status_id,
         "status": status,
         # OCSF 1.8.0: a Close "likely would not" be an alertable signal.
-        "is_alert": alert.activity != 3,
+        "is_alert": alert.activity != 3 and not alert.suppressed,
         "confidence_id": finding.confidence,
         "confidence": CONFIDENCES[finding.confidence],
         "time": alert.at,
@@ -87,6 +91,7 @@ def render(alert: Alert) -> dict[str, Any]:
         "timezone_offset": alert.utc_offset,
         "count": alert.records,
         "message": finding.en,
+        **_risk(alert),
         "actor": {"user": _user(alert.person)},
         "finding_info": {
             "uid": alert.uid,
@@ -174,6 +179,14 @@ def headers(alert: Alert, produced_at_ms: int) -> list[tuple[str, bytes]]:
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in attributes.items()]
+
+
+def _risk(alert: Alert) -> dict[str, Any]:
+    level_id, level = next((number, name) for points, number, name in RISK_LEVELS if alert.risk >= points)
+    risk: dict[str, Any] = {"risk_level_id": level_id, "risk_level": level, "risk_score": round(alert.risk)}
+    if alert.reasons:
+        risk["risk_details"] = "By weight: " + ", ".join(alert.reasons)
+    return risk
 
 
 def _user(person: Person) -> dict[str, Any]:

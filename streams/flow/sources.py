@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from aiokafka.partitioner import murmur2
 
-from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.flow.topics import ACCESS_EVENTS, CONTROL, PARCEL_CONTEXT, STAFF_DIRECTORY
 
-#: Topics carriers write to.
-SOURCE_TOPICS = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY)
+#: Topics that are written to from outside: by carriers, and by those who watch (control).
+SOURCE_TOPICS = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY, CONTROL)
 
 
 class _Actor(msgspec.Struct, gc=False):
@@ -27,6 +27,10 @@ class _Parcel(msgspec.Struct, gc=False):
     parcel: Any
 
 
+class _Carrier(msgspec.Struct, gc=False):
+    carrier: Any
+
+
 class _Staff(msgspec.Struct, gc=False):
     carrier: Any
     actor: Any
@@ -34,12 +38,13 @@ class _Staff(msgspec.Struct, gc=False):
 
 _actor = msgspec.json.Decoder(_Actor).decode
 _parcel = msgspec.json.Decoder(_Parcel).decode
+_carrier = msgspec.json.Decoder(_Carrier).decode
 _staff = msgspec.json.Decoder(_Staff).decode
 
 
 def source_key(topic: str, value: bytes) -> bytes | None:
     """Kafka key of a record: actor (access-events), parcel (parcel-context), carrier + "/" + actor
-    (staff-directory).
+    (staff-directory), carrier (control: its records are applied in the order they were sent).
 
     None when the value has no such field or is not JSON: it will be rejected, and where it waits for that is
     no matter. The staff directory is compacted, and Kafka takes no keyless record there, so such a value's
@@ -53,12 +58,14 @@ def source_key(topic: str, value: bytes) -> bytes | None:
             return _text(_actor(value).actor)
         if topic == PARCEL_CONTEXT:
             return _text(_parcel(value).parcel)
+        if topic == CONTROL:
+            return _text(_carrier(value).carrier)
         if topic == STAFF_DIRECTORY:
             staff = _staff(value)
             return _text(staff.carrier) + b"/" + _text(staff.actor)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b"unreadable:" + sha256(value).hexdigest()[:16].encode() if topic == STAFF_DIRECTORY else None
-    raise ValueError(f"{topic} is not a topic carriers write to; those are {', '.join(SOURCE_TOPICS)}")
+    raise ValueError(f"{topic} is not written to from outside; those are {', '.join(SOURCE_TOPICS)}")
 
 
 def _text(field: object) -> bytes:

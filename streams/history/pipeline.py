@@ -11,6 +11,7 @@ from detectors.base import Detector
 from streams.admit.directory import Directory
 from streams.admit.local_time import Zones
 from streams.admit.stage import AdmitStage
+from streams.admit.stages import admit_stage
 from streams.admit.validate import RefusalError
 from streams.detect.stage import DetectStage
 from streams.flow.sources import source_key, source_partition
@@ -19,6 +20,7 @@ from streams.flow.topics import (
     ACCESS_EVENTS,
     ACTOR_LOG,
     ALERTS,
+    CONTROL,
     PARCEL_CONTEXT,
     PARCEL_LOG,
     REJECTED,
@@ -27,7 +29,7 @@ from streams.flow.topics import (
 from streams.privacy.tokens import Keyring
 from streams.relate.stage import RelateStage
 
-INBOUND = (STAFF_DIRECTORY, PARCEL_CONTEXT, ACCESS_EVENTS)
+INBOUND = (STAFF_DIRECTORY, PARCEL_CONTEXT, ACCESS_EVENTS, CONTROL)
 
 
 class MemoryRecord(NamedTuple):
@@ -100,7 +102,7 @@ class Pipeline:
             return RelateStage(partition, self.partitions, store)
         if topic == ACTOR_LOG:
             return DetectStage(partition, self.partitions, store, self._detectors)
-        return AdmitStage(topic, partition, self.partitions, store, self.directory, self._keys, self._zones)
+        return admit_stage(topic, partition, self.partitions, store, self.directory, self._keys, self._zones)
 
     def feed(self, topic: str, values: Iterable[bytes | None]) -> None:
         """Append records to an inbound topic, partitioned as `replay` does, and let everything flow."""

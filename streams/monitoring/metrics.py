@@ -21,9 +21,9 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.flow.sources import SOURCE_TOPICS
 
-SOURCES = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY)
+SOURCES = SOURCE_TOPICS
 STAGES = ("admit", "relate", "detect")
 SEVERITIES = {2: "low", 3: "medium", 4: "high", 5: "critical"}
 ACTIVITIES = {1: "create", 2: "update", 3: "close"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import faust
 
-from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
+from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, CONTROL, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.settings import Settings
 from streams.worker.transport import BatchConsumer, broker_url
 
@@ -21,6 +21,7 @@ STAGE_OF = {
     ACCESS_EVENTS: "admit",
     PARCEL_CONTEXT: "admit",
     STAFF_DIRECTORY: "admit",
+    CONTROL: "admit",
     PARCEL_LOG: "relate",
     ACTOR_LOG: "detect",
 }

@@ -18,10 +18,11 @@ from detectors import DETECTORS
 from streams.admit.broadcast import DirectoryReader
 from streams.admit.local_time import Zones
 from streams.admit.stage import AdmitStage
+from streams.admit.stages import admit_stage
 from streams.admit.validate import CORRECTIONS, REASONS
 from streams.detect.stage import DetectStage
 from streams.flow.stage import KeyedStage, Stage
-from streams.flow.topics import ACTOR_LOG, PARCEL_LOG, STAFF_DIRECTORY
+from streams.flow.topics import ACTOR_LOG, PARCEL_LOG
 from streams.monitoring import health
 from streams.monitoring.metrics import Metrics, new_registry
 from streams.privacy.tokens import Keyring
@@ -104,7 +105,7 @@ class Worker:
         if tp.topic == ACTOR_LOG:
             return DetectStage(tp.partition, partitions, store)
         directory = self._directory.table
-        return AdmitStage(tp.topic, tp.partition, partitions, store, directory, self._keys, self._zones)
+        return admit_stage(tp.topic, tp.partition, partitions, store, directory, self._keys, self._zones)
 
     async def _revoked(self, _sender: Any, *args: Any, **_: Any) -> None:
         revoked: Iterable[TP] = args[0]
@@ -203,9 +204,7 @@ class Worker:
                     if not state.idle:
                         clocks[source] = max(state.clock, clocks.get(source, -1))
         stages = {tp: self._lanes[tp].stage for tp in tps if tp in self._lanes}
-        admits = {
-            tp: s for tp, s in stages.items() if isinstance(s, AdmitStage) and tp.topic != STAFF_DIRECTORY
-        }
+        admits = {tp: s for tp, s in stages.items() if isinstance(s, AdmitStage) and s.orders}
         for stage in admits.values():
             if stage.source in clocks:
                 clocks[stage.source] = max(clocks[stage.source], stage.progress.st)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
@@ -131,9 +131,15 @@ alerts = st.builds(
     utc_offset=st.integers(-1080, 1080),
     records=st.integers(0, 2**40),
     samples=st.lists(words, max_size=25).map(tuple),
+    suppressed=st.booleans(),
+    risk=st.floats(0, 1e6),
+    reasons=st.lists(words, max_size=5).map(tuple),
 )
+#: The first call reads the schema, which takes a loaded machine longer than hypothesis allows an example.
+patient = settings(deadline=None)
 
 
+@patient
 @given(alert=alerts)
 def test_every_alert_is_a_valid_detection_finding(alert: Alert) -> None:
     event = json.loads(ocsf.encode(alert))
@@ -141,6 +147,7 @@ def test_every_alert_is_a_valid_detection_finding(alert: Alert) -> None:
     assert len(event.get("resources", ())) <= ocsf.MAX_SAMPLES
 
 
+@patient
 @given(alert=alerts)
 def test_the_same_alert_gives_the_same_bytes_and_they_say_what_render_says(alert: Alert) -> None:
     assert ocsf.encode(alert) == ocsf.encode(alert)

@@ -22,7 +22,6 @@ from click.testing import CliRunner, Result
 
 from streams.cli import main
 from streams.commands.replay import replay
-from streams.flow.sources import SOURCE_TOPICS
 from streams.flow.topics import (
     ACCESS_EVENTS,
     ACTOR_LOG,
@@ -50,7 +49,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         staff=30, days=2, leaks=("bulk_read", "bulk_export", "off_hours", "enumeration")
     )
     simulation = simulate(config)
-    records: dict[str, list[Any]] = {topic: [] for topic in SOURCE_TOPICS}
+    records: dict[str, list[Any]] = {topic: [] for topic in NAMES}
     for topic, record in simulation.events():
         records[topic].append(record)
     records[STAFF_DIRECTORY] = simulation.directory

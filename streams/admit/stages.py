@@ -1,0 +1,20 @@
+"""Which stage reads which inbound topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.admit.access import AccessStage
+from streams.admit.context import ContextStage
+from streams.admit.control import ControlStage
+from streams.admit.staff import StaffStage
+from streams.admit.stage import AdmitStage
+
+_STAGES: dict[str, type[AdmitStage]] = {
+    stage.topic: stage for stage in (StaffStage, ContextStage, AccessStage, ControlStage)
+}
+
+
+def admit_stage(topic: str, *args: Any) -> AdmitStage:
+    """The stage of one partition of an inbound topic; arguments as `AdmitStage` has them."""
+    return _STAGES[topic](*args)

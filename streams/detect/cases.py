@@ -1,0 +1,160 @@
+"""What becomes of a finding: an episode, an alert told or suppressed, and points of risk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from detectors.base import Detector, Lesson, Normal, Touch
+from detectors.episodes import Alert, close, take_case
+from detectors.risk import RiskScore
+from streams.detect.actors import Actor
+from streams.detect.controls import Controls
+from streams.flow import ocsf
+from streams.flow.control import VERDICTS
+from streams.flow.events import Control
+from streams.flow.stage import Out
+from streams.flow.topics import ALERTS
+
+#: Points of risk a finding gives, by severity.
+POINTS = {2: 2.0, 3: 4.0, 4: 8.0, 5: 16.0}
+MINOR = 2
+#: Factor on the points of a person on the watchlist.
+WATCHED = 2.0
+
+
+class Cases:
+    """Episodes and risk of the people of one partition.
+
+    Args:
+        detectors: the catalogue; a person's states are theirs, in this order, and the risk's last.
+        risk: the score over all of them.
+        controls: suppressions and watchlist.
+        send: takes what is to be sent.
+    """
+
+    def __init__(
+        self,
+        detectors: tuple[Detector[Any], ...],
+        risk: RiskScore,
+        controls: Controls,
+        send: Callable[[Out], None],
+    ) -> None:
+        self._all: tuple[Detector[Any], ...] = (*detectors, risk)
+        self._detectors = detectors
+        self._risk = risk
+        self._controls = controls
+        self._send = send
+        self._hints = [frozenset(detector.hints) for detector in detectors]
+        self._quiet = {detector.name: detector.quiet * 1000 for detector in self._all}
+
+    def add(
+        self,
+        actor: Actor,
+        index: int,
+        evidence: float,
+        time: int,
+        order: int,
+        touch: Touch | None,
+        normal: Normal,
+    ) -> None:
+        """Add to a detector's case, telling what is to be told.
+
+        Args:
+            index: of the detector in the catalogue; one past the end is the risk.
+            evidence: size of the case. time, order: event and order time, ms.
+            touch: what made it a case, or None for time alone.
+        """
+        detector, state, who = self._all[index], actor.states[index], actor.who
+        assert who is not None, "a person without a touch has no case"
+        before = actor.episodes.get(detector.name)
+        severity = before.finding.severity if before else 0
+        episode, alert = take_case(
+            before,
+            detector,
+            who,
+            evidence,
+            time,
+            order,
+            touch,
+            actor.utc_offset,
+            lambda: detector.report(state, touch, normal),
+        )
+        actor.episodes[detector.name] = episode
+        if alert is not None:
+            suppressed = self._controls.suppressed(who, detector.name, order)
+            if detector is not self._risk:
+                self._weigh(actor, alert, severity, order, suppressed=suppressed, normal=normal)
+            if before is None:
+                actor.states[-1].opened += not suppressed
+            episode.silent = episode.silent and suppressed
+            self._tell(actor, alert, touch.ts if touch else 0, suppressed=suppressed)
+
+    def _weigh(
+        self, actor: Actor, alert: Alert, before: int, order: int, *, suppressed: bool, normal: Normal
+    ) -> None:
+        severity = alert.finding.severity
+        more = POINTS[severity] - POINTS.get(before, 0.0)
+        if more <= 0:
+            return
+        points = more * self._weight(actor, order)
+        told = severity > MINOR and not suppressed
+        self._risk.find(actor.states[-1], alert.detector, points, order, told=told)
+        self._look(actor, order, normal)
+
+    def _weight(self, actor: Actor, order: int) -> float:
+        assert actor.who is not None, "a person without a touch has no case"
+        return WATCHED if self._controls.watched(actor.who.token, order) else 1.0
+
+    def _look(self, actor: Actor, order: int, normal: Normal) -> None:
+        evidence = self._risk.case(actor.states[-1], normal)
+        if evidence:
+            self.add(actor, len(self._detectors), evidence, order, order, None, normal)
+
+    def close_day(self, actor: Actor, day: int, order: int, normal: Normal) -> list[Lesson]:
+        """The person's local day `day` is over; what it teaches about ordinary life."""
+        lessons: list[Lesson] = []
+        hints: dict[str, list[Lesson]] = {}
+        for detector, wanted, state in zip(self._detectors, self._hints, actor.states, strict=False):
+            taught = list(detector.close_day(state, day))
+            lessons += taught
+            if wanted:
+                hints[detector.name] = [lesson for lesson in taught if lesson[0] in wanted]
+        risk = actor.states[-1]
+        if actor.who is not None and not actor.who.service:
+            weight = self._weight(actor, order)
+            self._risk.close_person_day(risk, hints, order, normal, weight)
+            self._look(actor, order, normal)
+        return [*lessons, *self._risk.close_day(risk, day)]
+
+    def judge(self, actor: Actor, verdict: Control) -> None:
+        """Let an analyst's verdict weigh on the person's risk."""
+        assert verdict.value in VERDICTS, "admit lets no other verdict pass"
+        self._risk.judge(actor.states[-1], verdict.detector, verdict.value)
+
+    def end(self, actor: Actor, now: int) -> None:
+        """Close the episodes that have been quiet for long enough."""
+        for detector in self._all:
+            episode = actor.episodes.get(detector.name)
+            if episode is not None and episode.last + self._quiet[detector.name] <= now:
+                del actor.episodes[detector.name]
+                assert actor.who is not None, "only a person who did something has an episode"
+                self._tell(actor, close(episode, detector, actor.who, now), 0, suppressed=episode.silent)
+
+    def ends(self, actor: Actor) -> list[int]:
+        """When each open episode is over if nothing is added, ms."""
+        return [episode.last + self._quiet[name] for name, episode in actor.episodes.items()]
+
+    def _tell(self, actor: Actor, alert: Alert, produced: int, *, suppressed: bool) -> None:
+        risk = actor.states[-1]
+        alert = msgspec.structs.replace(
+            alert,
+            suppressed=suppressed,
+            risk=round(self._risk.score(risk), 2),
+            reasons=self._risk.reasons(risk)[:5],
+        )
+        note = (alert.detector, alert.finding.severity, alert.activity, produced)
+        key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)
+        self._send(Out(ALERTS, None, key, ocsf.encode(alert), headers, note))

@@ -1,0 +1,79 @@
+"""Control records: what each kind must say, and where admit sends it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from streams.flow.events import Control, decode_block
+from streams.flow.topics import ACTOR_LOG, CONTROL
+from streams.history.pipeline import Pipeline
+from tests.law_harness import RING
+from tests.senders import CARRIER, DAY, MONDAY, decision, stamp
+
+NOW = MONDAY + DAY
+UNTIL = stamp(NOW + DAY)
+SUPPRESS = {"kind": "suppress", "actor": "p1", "value": "on", "until": UNTIL}
+VERDICT = {"kind": "verdict", "actor": "p1", "detector": "bulk_read", "alert": "a" * 32, "value": "benign"}
+
+
+def taken(*values: bytes) -> Pipeline:
+    """Three partitions that took these control records."""
+    made = Pipeline(RING, partitions=3, arrived=lambda: NOW, keep_logs=True)
+    made.feed(CONTROL, values)
+    made.finish()
+    return made
+
+
+def rows(made: Pipeline) -> list[list[Control]]:
+    """What reached each partition of the actor log."""
+    return [
+        [row for record in made.logs[ACTOR_LOG, p] for row in decode_block(record.value or b"").controls]
+        for p in range(3)
+    ]
+
+
+def test_a_decision_on_many_reaches_every_partition_and_a_verdict_only_its_persons() -> None:
+    made = taken(decision(NOW, **SUPPRESS), decision(NOW, **VERDICT))
+    assert sorted(len(found) for found in rows(made)) == [1, 1, 2]
+    assert made.counts()[CONTROL]["admitted"] == 2
+
+
+def test_a_clear_staff_id_becomes_the_token_alerts_have() -> None:
+    token = RING.cipher(CARRIER).staff("p1")
+    clear, same = (rows(taken(decision(NOW, **SUPPRESS | {"actor": who})))[0][0] for who in ("p1", token))
+    assert clear == same
+    assert clear.actor == token
+
+
+def test_a_decision_sent_twice_counts_once() -> None:
+    made = taken(*[decision(NOW, id="c1", **SUPPRESS)] * 2)
+    assert made.counts()[CONTROL]["duplicate"] == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "where"),
+    [
+        (VERDICT | {"value": "guilty"}, "$.value"),
+        (VERDICT | {"alert": ""}, "$.alert"),
+        (VERDICT | {"actor": ""}, "$.actor"),
+        (VERDICT | {"detector": "horoscope"}, "$.detector"),
+        (SUPPRESS | {"actor": ""}, "$.actor"),
+        (SUPPRESS | {"until": ""}, "$.until"),
+        (SUPPRESS | {"why": " "}, "$.why"),
+        (SUPPRESS | {"value": "maybe"}, "$.value"),
+        (SUPPRESS | {"detector": "honeytoken"}, "$.detector"),
+        (SUPPRESS | {"kind": "watch", "actor": ""}, "$.actor"),
+        ({"kind": "strictness", "value": "0"}, "$.value"),
+        ({"kind": "strictness", "value": "nan"}, "$.value"),
+        ({"kind": "strictness", "value": "very"}, "$.value"),
+        ({"kind": "model", "value": "active:beef"}, "$.value"),
+    ],
+)
+def test_what_a_kind_must_say_is_asked_for_by_name(record: dict[str, Any], where: str) -> None:
+    made = taken(decision(NOW, **record))
+    assert made.counts()[CONTROL].get("rejected/invalid_control") == 1
+    assert json.loads(made.rejected[0].value or b"")["where"] == where
+    assert rows(made) == [[], [], []]
