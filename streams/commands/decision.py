@@ -52,6 +52,13 @@ def words(text: str | None) -> str:
     return (text or "").strip().encode(errors="replace").decode()
 
 
+def reason(why: str) -> str:
+    """Why, as typed. Raises click.UsageError for an empty one."""
+    if not (text := words(why)):
+        raise click.UsageError("--why: an empty reason is not one (a case number will do)")
+    return text
+
+
 def decided_by(name: str | None) -> str:
     """Who decided: as said, or the login name."""
     return words(name) or os_user()

@@ -36,7 +36,7 @@ def give(kind: Kind, carrier: str, actor: str, detector: str, until: str, why: s
     record = new_record(
         kind, carrier, now, actor=decision.staff_token(ring, carrier, actor), detector=detector, value="on",
         until=stamp(decision.moment(until, "--until", 1, zone, now)),
-        by=decision.decided_by(by), why=decision.words(why),
+        by=decision.decided_by(by), why=decision.reason(why),
     )  # fmt: skip
     click.echo(f"{DONE[kind]}: {_whom(record.actor, detector)} of {carrier}")
     if record.actor and not looks_like_token(record.actor):
@@ -59,7 +59,7 @@ def lift(kind: Kind, carrier: str, actor: str, detector: str, why: str, by: str 
     decision.check_carrier(ring, carrier)
     record = new_record(
         kind, carrier, now, actor=decision.staff_token(ring, carrier, actor), detector=detector, value="off",
-        by=decision.decided_by(by), why=decision.words(why),
+        by=decision.decided_by(by), why=decision.reason(why),
     )  # fmt: skip
     given = switches(decision.read(settings, ring), kind)
     if not any(scope(one.entry.record) == scope(record) and one.state(now) == "in force" for one in given):

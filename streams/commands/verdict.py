@@ -79,7 +79,7 @@ def give(alert_uid: str, verdict: str, why: str, by: str | None) -> None:
     episode = find_episode(settings, alert_uid)
     record = new_record(
         "verdict", episode.carrier, decision.now(), actor=episode.actor, detector=episode.detector,
-        alert=episode.uid, value=verdict, by=decision.decided_by(by), why=_reason(why),
+        alert=episode.uid, value=verdict, by=decision.decided_by(by), why=decision.reason(why),
     )  # fmt: skip
     zone = decision.zone_of(settings, episode.carrier, episode.utc_offset)
     click.echo(
@@ -190,12 +190,6 @@ def _line(record: ControlRecord, episode: Episode) -> bytes:
     return orjson.dumps(
         {**fields, "start_time": episode.start, "end_time": episode.end}, option=orjson.OPT_APPEND_NEWLINE
     )
-
-
-def _reason(why: str) -> str:
-    if not (reason := decision.words(why)):
-        raise click.UsageError("--why: an empty reason is not one (a case number will do)")
-    return reason
 
 
 def _at(ms: int) -> datetime:

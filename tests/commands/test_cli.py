@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -16,7 +15,8 @@ from streams.cli import COMMANDS, main
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command and subcommand with its path."""
     for name in COMMANDS:
-        command = import_module(f"streams.commands.{name}").command
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
         yield (name,), command
         if isinstance(command, click.Group):
             for inner, subcommand in command.commands.items():
