@@ -52,7 +52,8 @@ class Episode(NamedTuple):
     sequence: int
 
 
-_Ms = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+#: Up to the year 9998: within a day of its end, the calendar cannot be turned into another zone's.
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=253_370_764_800_000)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 

@@ -18,9 +18,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from detectors import DETECTORS
-from detectors.honeytoken import HoneyToken
-from streams.flow.control import LOOSEST, STRICTEST, SWITCH, VERDICTS, ControlRecord
-from streams.flow.sources import source_partition
+from streams.flow.control import LOOSEST, STRICTEST, SWITCH, VERDICTS, ControlRecord, suppressible
+from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import CONTROL
 from streams.kafka.reading import read_topic
 from streams.kafka.sender import producer, topic_partitions
@@ -33,6 +32,8 @@ Kind = Literal["verdict", "suppress", "watch", "strictness", "model"]
 #: The longest time a suppression or a watch may be given at once: both end by themselves.
 LONGEST = timedelta(days=90)
 LONGEST_WHY = 2_000
+#: Years a time may be in.
+EARLIEST, LATEST = 1970, 9998
 #: What tells of people besides the detectors of the catalogue: the score over all of them, and the models.
 WEIGHING = ("risk", "model")
 MODEL = re.compile(r"(?:shadow|active):[0-9a-f]{64}|off")
@@ -80,6 +81,9 @@ def moment(text: str) -> datetime:
         raise ValueError("no RFC 3339 time") from None
     if at.tzinfo is None:
         raise ValueError("a time without offset")
+    # Within a day of its ends, the calendar cannot be turned into another zone's.
+    if not EARLIEST <= at.year <= LATEST:
+        raise ValueError(f"a time that is not from {EARLIEST} to {LATEST}")
     return at.astimezone(UTC)
 
 
@@ -165,7 +169,7 @@ def _switch_fault(record: ControlRecord, time: datetime) -> str:
     if record.value == "off":
         return ""
     if record.kind == "suppress" and record.detector:
-        if record.detector == HoneyToken.name:
+        if not suppressible(record.detector):
             return "a honeytoken cannot be suppressed: no work leads to one, so whoever opens one is always told of"
         if record.detector not in known_detectors():
             return f"no detector has that name; there are: {', '.join(known_detectors())}"
@@ -202,11 +206,12 @@ def publish(settings: Settings, record: ControlRecord) -> tuple[int, int]:
 
 async def _publish(settings: Settings, record: ControlRecord) -> tuple[int, int]:
     partitions = await asyncio.to_thread(topic_partitions, settings, CONTROL)
-    key = record.carrier.encode()
+    value = msgspec.json.encode(record)
+    key = source_key(CONTROL, value)
     async with producer(settings.broker) as client:
         try:
             sent = await client.send_and_wait(
-                CONTROL, msgspec.json.encode(record), key=key, partition=source_partition(key, partitions)
+                CONTROL, value, key=key, partition=source_partition(key, partitions)
             )
         except KafkaError as exc:
             raise ControlError(

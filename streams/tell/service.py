@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnknownTopicOrPartitionError
 from prometheus_client import CollectorRegistry
 
-from streams.flow.ocsf import EVENT_TYPES
+from streams.flow.ocsf import EVENT_TYPES, SUPPRESSED
 from streams.flow.topics import ALERTS
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
@@ -34,8 +34,6 @@ RECONNECT, PROBE = 5.0, 5.0
 REFRESH, PRUNE_EVERY = 2.0, 3600.0
 #: Seconds without a turn of the reading loop after which a supervisor should restart the process.
 STUCK_AFTER = 120.0
-#: OCSF status_id of an alert that is kept and told to nobody.
-SUPPRESSED = 3
 #: Standard Webhooks signs `id.timestamp.body`: an id with a dot could be taken for something else.
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 
@@ -94,7 +92,7 @@ def read_alert(record: ConsumerRecord) -> Delivery:
 
 def is_suppressed(message: Delivery) -> bool:
     """Whether a suppression was in force when the alert was made: it is for nobody but the topic."""
-    return bool(_status_head.decode(message.body).status_id == SUPPRESSED)
+    return bool(_status_head.decode(message.body).status_id == SUPPRESSED[0])
 
 
 class Tell:

@@ -119,6 +119,8 @@ def test_what_is_no_control_record_is_named_by_place_and_never_by_contents(
         json.dumps({**good, "time": "yesterday of nv0231"}).encode(),
         json.dumps({**good, "time": "2026-11-24T01:00:00"}).encode(),
         json.dumps({**good, "until": "nv0231"}).encode(),
+        json.dumps({**good, "until": "9999-12-31T23:59:59-14:00"}).encode(),
+        json.dumps({**good, "time": "0001-01-01T00:00:00+14:00"}).encode(),
         json.dumps({**good, "actor": "nv0231" * 100}).encode(),
     ]
     send(settings, CONTROL, *bad, partition=1)
