@@ -16,16 +16,22 @@ COMMANDS = {
     "replay": "send a log file into Kafka at a chosen speed",
     "backtest": "run the same pipeline over files, without a broker",
     "evaluate": "inject leaks into a benign log: how many are found, at how many false alerts",
+    "calibrate": "make the detectors keep to an alert budget, measured on your own history",
     "reveal": "turn a token back into the id it stands for, with the reason logged",
     "keys": "make and rotate the keys behind the tokens",
     "honeytoken": "plant ghost parcels in partners' feeds; whoever opens one is told of at once",
     "verdict": "say what an alert turned out to be, and see how good each detector is by that",
     "suppress": "keep known alerts from being told, for a while",
     "watch": "look more closely at a person, for a while",
+    "train": "learn from the history what is usual, and from verdicts what is a leak",
+    "model": "list, check and switch trained models",
     "history": "keep every labelled touch as Parquet files that any engine reads",
     "rejected": "list what could not be admitted, and admit it again once mended",
     "doctor": "everything an on-call engineer asks first: green or red, with the remedy",
 }
+
+#: Modules that add subcommands to another module's group.
+ADDED = {"model": "model_control"}
 
 
 class LazyCommands(click.Group):
@@ -38,6 +44,8 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = import_module(f"streams.commands.{cmd_name}").command
+        if cmd_name in ADDED:
+            import_module(f"streams.commands.{ADDED[cmd_name]}")
         assert isinstance(command, click.Command)
         return command
 

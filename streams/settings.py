@@ -79,7 +79,10 @@ class Settings(BaseSettings):
         http_port, tell_http_port, history_http_port: ports of `worker`, `tell` and `history write` there; 0 takes a
             free one, -1 serves nothing.
         history_dir: where the history is; default `<data_dir>/history`.
+        models_dir: where trained models are; default `<data_dir>/models`.
         history_days: days a touch is kept in the history, counted from the newest day there.
+        alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per 1,000
+            days on which a person was active.
         receivers: webhook receivers by name.
         log_level: least severity that is logged.
     """
@@ -104,7 +107,9 @@ class Settings(BaseSettings):
     tell_http_port: int = Field(9465, ge=-1, le=65_535)
     history_http_port: int = Field(9466, ge=-1, le=65_535)
     history_dir: Path | None = None
+    models_dir: Path | None = None
     history_days: int = Field(400, ge=1)
+    alerts_per_1000_user_days: float = Field(1.0, gt=0, le=1_000)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -128,6 +133,11 @@ class Settings(BaseSettings):
     def history_path(self) -> Path:
         """Where the history is."""
         return self.history_dir or self.data_dir / "history"
+
+    @property
+    def models_path(self) -> Path:
+        """Where trained models are."""
+        return self.models_dir or self.data_dir / "models"
 
     @property
     def outbox_path(self) -> Path:

@@ -8,7 +8,6 @@ from typing import Any
 
 from detectors import DETECTORS
 from detectors.base import Detector
-from models.norms import Norms
 from streams.detect.stage import DetectStage
 from streams.flow.events import DETECT_SOURCE, RELATE_SOURCE, START, Block, encode_block
 from streams.flow.topics import ACTOR_LOG, ALERTS
@@ -31,8 +30,7 @@ def detect(
     Yields:
         Every message of every alert, as the alerts topic would hold it, in the order of the log.
     """
-    stage = DetectStage(0, 1, MemoryStore(), detectors)
-    stage.norms = Norms(stage.norms.state, strictness)
+    stage = DetectStage(0, 1, MemoryStore(), detectors, strictness)
     silent = [source for source in stage.merge.sources if source >> 16 not in (RELATE_SOURCE, DETECT_SOURCE)]
     offset = 0
     for values in chain(

@@ -144,6 +144,10 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go."""
         self._file.close()
 
     def add(self, value: bytes) -> None:
