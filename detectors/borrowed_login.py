@@ -83,7 +83,8 @@ class BorrowedLogin(Detector[State]):
     his peers, so roaming on mobile networks or a counter with many terminals means nothing. A case is one of: a new
     device reading at one site while the person is at work at another, back and forth within minutes no one can travel
     in; from new ground, more records in ten minutes or in a day than person and peers take; the same with a lower bar
-    when old and new ground are used turn by turn. What a relation explains is not counted.
+    when old and new ground are used turn by turn. What a relation explains is not counted. Impossible travel is a fact:
+    strictness does not apply to it.
 
     Finds: a login lent, sold or stolen and used elsewhere; impossible travel.
 
@@ -184,13 +185,13 @@ class BorrowedLogin(Detector[State]):
         state.away, state.away_count = state.away + count, state.away_count + count
         if touch.parcel:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
-        if state.away < self.floors[0] or not self._is_case(state, normal):
+        if not self._is_case(state, normal):
             return 0.0
         state.told = True
         return float(state.away)
 
     def _is_case(self, state: State, normal: Normal) -> bool:
-        if state.apart > 1 and state.mask & DEVICE:
+        if state.apart > 1 and state.mask & DEVICE and state.away >= self.floors[0]:
             return True
         return any(
             now > limit
@@ -203,7 +204,7 @@ class BorrowedLogin(Detector[State]):
         floors = self.floors[1:3] if both else self.floors[3:5]
         # The person has days of his own by now: a whole company's mixture of work would only blur them.
         group = normal.peers if normal.peers.days >= self.group_days else None
-        ease = 0.5 if both and state.hops >= self.turns else 1.0
+        ease = normal.strictness * (0.5 if both and state.hops >= self.turns else 1.0)
         burst, day = (
             ease * max(
                 floor,

@@ -75,7 +75,8 @@ class DormantAccount(Detector[State]):
     Any access to data by an account the directory calls left is a case at once. An account back after a silence far
     longer than any of its own, and than nearly all its peers', is watched on its first days: more unexplained new
     records than nearly all days of the peers and its own have, or exports beyond theirs, are a case; of low severity
-    up to twice that. An account first seen in an old log is watched more generously: most are new colleagues.
+    up to twice that. An account first seen in an old log is watched more generously: most are new colleagues. That
+    somebody left, or how long an account was silent, is a fact: strictness applies to what is taken only.
 
     Finds: leavers whose login still works, forgotten accounts taken over, an account's first act after long silence
     being an export.
@@ -197,7 +198,7 @@ class DormantAccount(Detector[State]):
     def _limits(self, state: State, normal: Normal) -> tuple[float, float]:
         """What may be read, and exported, under watch."""
         group = normal.group(self.group_days)
-        new = self.newcomer if state.kind == NEVER else 1.0
+        new = normal.strictness * (self.newcomer if state.kind == NEVER else 1.0)
         reads, exports = (
             new
             * max(

@@ -134,55 +134,58 @@ class Enumeration(Detector[State]):
         who: Person = touch.who
         if who.service:
             return 0.0
-        pause, before = touch.time - state.time, state.pause
+        time, serial, latest, before = touch.time, touch.serial, state.time, state.pause
+        pause = time - latest
         if pause > self.gap * HOUR:
             state.sums, state.looks = [0.0] * 3, 0
-        near = touch.serial >= 0 and state.serial >= 0 and self._near(touch.serial - state.serial)
-        even = 0 < before < HOUR and abs(pause - before) <= self.evenness * before
-        state.time, state.pause = max(touch.time, state.time), max(0, pause)
-        if touch.serial >= 0:
-            state.serial = touch.serial
+        near, even = False, 0 < before < HOUR and abs(pause - before) <= self.evenness * before
+        if pause > 0:
+            state.time, state.pause = time, pause
+        elif before:
+            state.pause = 0
+        if serial >= 0:
+            if state.serial >= 0:
+                apart = (serial - state.serial) % CIRCLE
+                near = 0 < apart <= self.reach or apart >= CIRCLE - self.reach
+            state.serial = serial
         today, sums, weights = state.today, state.sums, state.weights or self._weigh(state, normal)
         today[0] += 1
-        today[1] += near
-        today[2] += failed
-        today[3] += even
-        if not failed and not touch.others and state.days < self.own_days:
+        if near:
+            today[1] += 1
+        if failed:
+            today[2] += 1
+        elif not touch.others and state.days < self.own_days:
+            today[3] += even
             return 0.0
-        order = sums[ORDER] + weights[not near]
-        miss = sums[MISS] + weights[3 - failed]
-        rhythm = sums[RHYTHM] + weights[5 - even]
+        if even:
+            today[3] += 1
+        order, miss, rhythm = sums
+        order += weights[0 if near else 1]
+        miss += weights[2 if failed else 3]
+        rhythm += weights[4 if even else 5]
         # Bounded above, so that a run that is over is forgotten within as many looks as it took.
-        most = 2 * self.enough
-        sums[ORDER] = 0.0 if order < 0 else order if order < most else most
-        sums[MISS] = 0.0 if miss < 0 else miss if miss < most else most
-        sums[RHYTHM] = 0.0 if rhythm < 0 else rhythm if rhythm < most else most
-        if not sums[ORDER] and not sums[MISS]:
+        enough = normal.strictness * self.enough
+        most = 2 * enough
+        sums[ORDER] = order = 0.0 if order < 0 else order if order < most else most
+        sums[MISS] = miss = 0.0 if miss < 0 else miss if miss < most else most
+        sums[RHYTHM] = rhythm = 0.0 if rhythm < 0 else rhythm if rhythm < most else most
+        if not order and not miss:
             state.looks = 0
             return 0.0
-        return self._run(state, touch, near)
-
-    def _near(self, difference: int) -> bool:
-        apart = difference % CIRCLE
-        return 0 < min(apart, CIRCLE - apart) <= self.reach
-
-    def _run(self, state: State, touch: Touch, near: bool) -> float:
         if not state.looks:
-            state.since, state.misses, state.near, state.samples = touch.time, 0, 0, []
-        state.looks += 1
-        state.misses += touch.failed
-        state.near += near
-        evidence = self._evidence(state)
-        if touch.parcel and 2 * evidence > self.enough:
+            state.since, state.misses, state.near, state.samples = time, 0, 0, []
+        looks = state.looks = state.looks + 1
+        if near:
+            state.near += 1
+        if failed:
+            state.misses += 1
+        evidence = order + miss + min(rhythm, enough / 2)
+        if 2 * evidence > enough and touch.parcel:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
-        if evidence < self.enough or state.looks < self.least or not (near or touch.failed):
+        if evidence < enough or looks < normal.strictness * self.least or not (near or failed):
             return 0.0
         state.case = True
-        return float(state.looks)
-
-    def _evidence(self, state: State) -> float:
-        order, miss, rhythm = state.sums
-        return order + miss + min(rhythm, self.enough / 2)
+        return float(looks)
 
     def _weigh(self, state: State, normal: Normal) -> list[float]:
         weights = []
@@ -207,7 +210,9 @@ class Enumeration(Detector[State]):
         return rates
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
-        looks, misses, near, evidence = state.looks, state.misses, state.near, self._evidence(state)
+        looks, misses, near = state.looks, state.misses, state.near
+        order, miss, rhythm = state.sums
+        evidence = order + miss + min(rhythm, normal.strictness * self.enough / 2)
         usual = self._ordinary(state, normal)
         group = normal.group(self.group_days)
         minutes = max(1, (state.time - state.since) // 60_000)

@@ -60,7 +60,8 @@ class HoneyToken(Detector[State]):
     No route, scan, ticket or call leads to it, so there is no ordinary reason to open it and nothing to learn first.
     The feeds it was salted into name the partner whose data is being read. A person's touch is told at once, whatever
     explains it; so is a service account's through a user interface, since somebody uses it by hand. A service account
-    otherwise has a while to prove a job that reads everything and so meets the ghosts too.
+    otherwise has a while to prove a job that reads everything and so meets the ghosts too. That a ghost was touched is
+    a fact: strictness does not apply.
 
     Finds: use of a partner's leaked list, guessed and enumerated ids that hit, whole tables read by a person.
 

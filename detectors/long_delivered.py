@@ -107,7 +107,7 @@ class LongDelivered(Detector[State]):
             state.since = min(state.since or one.time, one.time)
             state.oldest = max(state.oldest, one.size)
             state.samples = [*state.samples, one.parcel][-MOST_SAMPLES:]
-        if not ripe or state.count < self.floor:
+        if not ripe or state.count <= (self.floor - 1) * normal.strictness:
             return 0.0
         limit = self._limit(state, normal)
         if state.count <= limit:
@@ -121,10 +121,11 @@ class LongDelivered(Detector[State]):
         own = self.own_factor * state.usual if known else 0.0
         group = normal.group(self.group_days)
         if group is None or not self._taught(group):
-            return max(self.cold - 1, own)
+            return normal.strictness * max(self.cold - 1, own)
         least = self.floor if known or group is normal.peers else self.cold
         reached = group.quantile(MEASURE, self.quantile)
-        return max(least - 1, own, self.group_factor * reached * (1 + self.group_days / group.days / 2))
+        peers = self.group_factor * reached * (1 + self.group_days / group.days / 2)
+        return normal.strictness * max(least - 1, own, peers)
 
     @staticmethod
     def _taught(group: Norm) -> bool:

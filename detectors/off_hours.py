@@ -145,16 +145,16 @@ class OffHours(Detector[State]):
             state.exported |= 1 << hour % DAY_HOURS
             state.volume += touch.records
             why = state.export
-            if why == UNUSUAL and self._is_routine(state):
+            if why == UNUSUAL and self._is_routine(state, normal):
                 return 0.0
         else:
             why = state.view
-        return self._weigh(state, touch, why) if why else 0.0
+        return self._weigh(state, touch, why, normal) if why else 0.0
 
-    def _is_routine(self, state: State) -> bool:
+    def _is_routine(self, state: State, normal: Normal) -> bool:
         """Whether the person exports as much on many days: who works late exports late."""
         past = sorted(state.volumes)
-        return len(past) >= self.own_days and state.volume <= self.routine * past[-2]
+        return len(past) >= self.own_days and state.volume <= normal.strictness * self.routine * past[-2]
 
     def _judge(self, state: State, touch: Touch, hour: int, normal: Normal) -> None:
         """A new local hour: find out once whether views and exports in it are off hours, and why."""
@@ -208,7 +208,7 @@ class OffHours(Detector[State]):
             return 7 * max(group.share(measure, first + hour) for hour in hours)
         return max(sum(group.share(measure, day * DAY_HOURS + hour) for day in range(7)) for hour in hours)
 
-    def _weigh(self, state: State, touch: Touch, why: int) -> float:
+    def _weigh(self, state: State, touch: Touch, why: int, normal: Normal) -> float:
         time = touch.time
         fresh = bool(touch.parcel) and not touch.seen and not touch.explanation
         weight = float(touch.records) if touch.action in EXPORTS else self.view_weight * fresh
@@ -221,7 +221,7 @@ class OffHours(Detector[State]):
         state.weight += weight
         state.records += touch.records
         state.samples = [*state.samples, *[touch.parcel] * fresh][-MOST_SAMPLES:]
-        return state.weight if state.weight >= self.enough else 0.0
+        return state.weight if state.weight >= normal.strictness * self.enough else 0.0
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         group = normal.group(self.group_days) or normal.company

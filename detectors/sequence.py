@@ -175,7 +175,8 @@ class SequenceOfSteps(Detector[State]):
         stages = sum(1 << stage for stage, steps in enumerate(met) if steps)
         if stages.bit_count() > state.stretch.bit_count():
             state.stretch = stages
-        if self._surprise(state, met, normal) < self.enough or self._ordinary(state, stages, normal):
+        enough = normal.strictness * self.enough
+        if self._surprise(state, met, normal) < enough or self._ordinary(state, stages, normal):
             return 0.0
         if touch.parcel and touch.parcel not in state.samples:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]

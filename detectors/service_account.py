@@ -134,7 +134,7 @@ class ServiceAccount(Detector[State]):
             or touch.place != state.place
         ):
             self._look(state, touch)
-        return self._count(state, touch) if state.marks else 0.0
+        return self._count(state, touch, normal) if state.marks else 0.0
 
     def _look(self, state: State, touch: Touch) -> None:
         """Something about the access changed: find out whether a machine does so."""
@@ -160,7 +160,7 @@ class ServiceAccount(Detector[State]):
         else:
             state.marks = ground | act if ground and act and channel not in BY_PROGRAM else 0
 
-    def _count(self, state: State, touch: Touch) -> float:
+    def _count(self, state: State, touch: Touch, normal: Normal) -> float:
         records = touch.records
         if touch.action == LOGIN or not (touch.parcel or records or touch.failed):
             return 0.0
@@ -171,13 +171,13 @@ class ServiceAccount(Detector[State]):
             state.calls += 1
             state.bulk += records
         elif records > 1 or not (first or human):
-            return self._size(state)
+            return self._size(state, normal)
         else:
             beat, state.pause = state.pause, pause
             state.last = touch.time
             # The same pause twice is a machine's.
             if human and abs(pause - beat) * 50 <= pause:
-                return self._size(state)
+                return self._size(state, normal)
             state.calls += human
         if not state.since or first:
             state.since = touch.time
@@ -186,12 +186,13 @@ class ServiceAccount(Detector[State]):
         state.why |= state.marks
         if touch.parcel:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
-        return self._size(state)
+        return self._size(state, normal)
 
-    def _size(self, state: State) -> float:
+    def _size(self, state: State, normal: Normal) -> float:
         """Looks by hand, or records when they were taken away in bulk; 0 while they are no case."""
         need = self.enough if state.days >= self.own_days else self.cold
-        if state.calls < need and state.bulk < self.export:
+        strictness = normal.strictness
+        if state.calls < strictness * need and state.bulk < strictness * self.export:
             return 0.0
         state.told = True
         return float(max(state.calls, state.records))

@@ -154,13 +154,13 @@ class SharedAccount(Detector[State]):
             del used[next(iter(used))]
         state.key, state.hour, state.time, state.site = key, hour, time, site or state.site
         if len(used) > 1 and hour == now.hour:
-            counts = self._count_hours(state, hour) or counts
+            counts = self._count_hours(state, hour, normal) or counts
         if not counts:
             return 0.0
         state.since = state.since or time
         return self._size(state, normal)
 
-    def _count_hours(self, state: State, hour: int) -> bool:
+    def _count_hours(self, state: State, hour: int, normal: Normal) -> bool:
         masks = [one.until(hour) for one in state.used.values()]
         together = 0
         for mask in masks:
@@ -169,7 +169,7 @@ class SharedAccount(Detector[State]):
         if hours <= state.hours or max(mask.bit_count() for mask in masks) > self.share * hours:
             return False
         state.hours = hours
-        return hours >= self.limits[2]
+        return hours > min(normal.strictness * (self.limits[2] - 1), 23)
 
     @staticmethod
     def _counts(state: State) -> tuple[int, int, int]:
@@ -179,7 +179,8 @@ class SharedAccount(Detector[State]):
         """What a day may reach without being a case."""
         group = normal.group(self.group_days)
         peers = self.group_factor * group.quantile(MEASURES[index], self.quantile) if group else 0.0
-        limit = max(self.limits[index] - 1, self.own_factor * second(state.past[index]), peers)
+        own = self.own_factor * second(state.past[index])
+        limit = normal.strictness * max(self.limits[index] - 1, own, peers)
         # A day has no more hours than 24, however far a multiple goes.
         return min(limit, 23.0) if index == 2 and second(state.past[2]) < self.limits[2] else limit
 
