@@ -173,10 +173,12 @@ def person(token: str) -> str:
     return token if looks_like_token(token) else "(staff id, not shown)"
 
 
-def publish(settings: Settings, record: ControlRecord, zone: tzinfo) -> None:
-    """Publish a decision and say where and until when it stands."""
+def publish(settings: Settings, record: ControlRecord, zone: tzinfo, done: str = "") -> None:
+    """Publish a decision, and once the broker has it say what was done, where it stands and until when."""
     partition, offset = control.publish(settings, record)
     until = f" until {shown(control.moment(record.until), zone)}" if record.until else ""
+    if done:
+        click.echo(done)
     click.echo(f"recorded{until} by {record.by} as control/{partition}/{offset}")
 
 

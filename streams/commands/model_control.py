@@ -160,5 +160,4 @@ def _switch(settings: Settings, carrier: str, value: str, why: str, by: str | No
     record = new_record(
         "model", carrier, decision.now(), value=value, by=decision.decided_by(by), why=decision.reason(why)
     )
-    click.echo(f"model of {carrier}: {value}")
-    decision.publish(settings, record, decision.zone_of(settings, carrier))
+    decision.publish(settings, record, decision.zone_of(settings, carrier), f"model of {carrier}: {value}")

@@ -38,7 +38,6 @@ def give(kind: Kind, carrier: str, actor: str, detector: str, until: str, why: s
         until=stamp(decision.moment(until, "--until", 1, zone, now)),
         by=decision.decided_by(by), why=decision.reason(why),
     )  # fmt: skip
-    click.echo(f"{DONE[kind]}: {_whom(record.actor, detector)} of {carrier}")
     if record.actor and not looks_like_token(record.actor):
         click.echo(
             f"no key ring can be read at {settings.keys_path}: the staff id goes in clear to the topic control, as "
@@ -49,7 +48,8 @@ def give(kind: Kind, carrier: str, actor: str, detector: str, until: str, why: s
         if scope(old.entry.record) == scope(record) and old.state(now) == "in force":
             before = old.entry.record
             click.echo(f"takes the place of the one until {shown(moment(before.until), zone)} by {before.by}")
-    decision.publish(settings, record, zone)
+    whom = _whom(record.actor, detector)
+    decision.publish(settings, record, zone, f"{DONE[kind]}: {whom} of {carrier}")
 
 
 def lift(kind: Kind, carrier: str, actor: str, detector: str, why: str, by: str | None) -> None:
@@ -67,8 +67,8 @@ def lift(kind: Kind, carrier: str, actor: str, detector: str, why: str, by: str 
             f"{kind}: nothing with exactly this scope ({_whom(record.actor, detector)}) is in force for {carrier}; see "
             f"`parcelwatch {kind} list --carrier {carrier}`"
         )
-    click.echo(f"lifted, no longer {DONE[kind]}: {_whom(record.actor, detector)} of {carrier}")
-    decision.publish(settings, record, zone)
+    whom = _whom(record.actor, detector)
+    decision.publish(settings, record, zone, f"lifted, no longer {DONE[kind]}: {whom} of {carrier}")
 
 
 def show(kind: Kind, carrier: str | None, limit: int) -> None:

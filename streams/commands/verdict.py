@@ -88,8 +88,7 @@ def give(alert_uid: str, verdict: str, why: str, by: str | None) -> None:
     click.echo(f"{shown(_at(episode.start), zone)} to {shown(_at(episode.end), zone)}: {episode.message}")
     if before := latest_verdicts(decision.read(settings)).get(episode.uid):
         click.echo(f"takes the place of {before.value} by {before.by} of {shown(moment(before.time), zone)}")
-    click.echo(f"verdict: {verdict}")
-    decision.publish(settings, record, zone)
+    decision.publish(settings, record, zone, f"verdict: {verdict}")
 
 
 @command.command("list")

@@ -22,7 +22,7 @@ from streams.flow import ocsf
 from streams.flow.control import ControlRecord
 from streams.flow.topics import ALERTS
 from streams.kafka.broker import Broker
-from streams.kafka.control import new_record, publish, read
+from streams.kafka.control import ControlError, new_record, publish, read
 from streams.kafka.topic_admin import ensure_topics
 from streams.privacy.tokens import Keyring
 from streams.settings import Settings
@@ -285,6 +285,23 @@ def test_what_cannot_be_decided_is_said_with_the_remedy_and_without_a_staff_id(
     assert said in " ".join(result.output.split())
     assert "nv0231" not in result.output
     assert isinstance(result.exception, SystemExit)
+
+
+def test_nothing_is_said_to_be_done_before_the_broker_has_it(
+    run: Run, carrier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> tuple[int, int]:
+        raise ControlError("topic control did not confirm the suppress")
+
+    monkeypatch.setattr("streams.kafka.control.publish", refuse)
+    monkeypatch.setattr("streams.kafka.control.read", lambda *_: iter(()))
+    result = run(
+        "suppress", "add", "--carrier", carrier, "--detector", "crowd", "--until", "7d", "--why", "x"
+    )
+    assert result.exit_code == 1
+    assert "did not confirm" in result.output
+    assert "suppressed" not in result.output
+    assert "recorded" not in result.output
 
 
 def test_a_token_of_an_older_key_is_taken_for_the_same_person(ring: Keyring, carrier: str) -> None:
