@@ -8,6 +8,7 @@ import msgspec
 
 from detectors.base import Detector, Person
 from detectors.episodes import Episode
+from models.features import Diary
 from streams.flow.events import START, Position
 
 
@@ -22,6 +23,7 @@ class Actor(msgspec.Struct):
         who: the person as of the latest touch.
         states: one a detector, in the catalogue's order.
         episodes: open ones by detector name.
+        diary: what models are told of the person; None where no model is in force.
     """
 
     pos: Position
@@ -31,6 +33,7 @@ class Actor(msgspec.Struct):
     who: Person | None
     states: list[Any]
     episodes: dict[str, Episode]
+    diary: Diary | None = None
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -41,6 +44,7 @@ class _Stored(msgspec.Struct, array_like=True):
     who: Person | None
     states: dict[str, Any]
     episodes: dict[str, Episode]
+    diary: Diary | None = None
 
 
 class _Loaded(_Stored, array_like=True):
@@ -70,7 +74,16 @@ class ActorCodec:
         """Bytes of a person; equal people give equal bytes."""
         states = dict(zip(self._tags, actor.states, strict=True))
         return self._dump(
-            _Stored(actor.pos, actor.day, actor.due, actor.utc_offset, actor.who, states, actor.episodes)
+            _Stored(
+                actor.pos,
+                actor.day,
+                actor.due,
+                actor.utc_offset,
+                actor.who,
+                states,
+                actor.episodes,
+                actor.diary,
+            )
         )
 
     def decode(self, raw: bytes) -> Actor:
@@ -81,4 +94,6 @@ class ActorCodec:
             for tag, decode, detector in zip(self._tags, self._decoders, self._detectors, strict=True)
         ]
         episodes = {name: episode for name, episode in stored.episodes.items() if name in self._names}
-        return Actor(stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes)
+        return Actor(
+            stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes, stored.diary
+        )

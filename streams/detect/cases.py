@@ -9,9 +9,11 @@ import msgspec
 
 from detectors.base import Detector, Lesson, Normal, Touch
 from detectors.episodes import Alert, close, take_case
+from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
 from streams.detect.actors import Actor
 from streams.detect.controls import Controls
+from streams.detect.scoring import Surprise
 from streams.flow import ocsf
 from streams.flow.control import VERDICTS
 from streams.flow.events import Control
@@ -29,8 +31,8 @@ class Cases:
     """Episodes and risk of the people of one partition.
 
     Args:
-        detectors: the catalogue; a person's states are theirs, in this order, and the risk's last.
-        risk: the score over all of them.
+        detectors: the catalogue; a person's states are theirs, in this order, then the model's, and the risk's last.
+        model: what trained models say. risk: the score over all of them.
         controls: suppressions and watchlist.
         send: takes what is to be sent.
     """
@@ -38,12 +40,14 @@ class Cases:
     def __init__(
         self,
         detectors: tuple[Detector[Any], ...],
+        model: ModelScore,
         risk: RiskScore,
         controls: Controls,
         send: Callable[[Out], None],
     ) -> None:
-        self._all: tuple[Detector[Any], ...] = (*detectors, risk)
+        self._all: tuple[Detector[Any], ...] = (*detectors, model, risk)
         self._detectors = detectors
+        self._model = model
         self._risk = risk
         self._controls = controls
         self._send = send
@@ -63,7 +67,7 @@ class Cases:
         """Add to a detector's case, telling what is to be told.
 
         Args:
-            index: of the detector in the catalogue; one past the end is the risk.
+            index: of the detector in the catalogue; past its end come model and risk.
             evidence: size of the case. time, order: event and order time, ms.
             touch: what made it a case, or None for time alone.
         """
@@ -111,7 +115,20 @@ class Cases:
     def _look(self, actor: Actor, order: int, normal: Normal) -> None:
         evidence = self._risk.case(actor.states[-1], normal)
         if evidence:
-            self.add(actor, len(self._detectors), evidence, order, order, None, normal)
+            self.add(actor, len(self._all) - 1, evidence, order, order, None, normal)
+
+    def surprised(self, found: Surprise, order: int, normal: Normal) -> None:
+        """Take in what the active model says of a person's hour."""
+        actor, state = found.actor, found.actor.states[-2]
+        evidence, points = self._model.hear(
+            state, found.model, order, found.day, found.surprise, found.why, normal
+        )
+        if evidence:
+            self.add(actor, len(self._all) - 2, evidence, order, order, None, normal)
+        elif points:
+            points *= self._weight(actor, order)
+            self._risk.find(actor.states[-1], self._model.name, points, order, told=False)
+            self._look(actor, order, normal)
 
     def close_day(self, actor: Actor, day: int, order: int, normal: Normal) -> list[Lesson]:
         """The person's local day `day` is over; what it teaches about ordinary life."""
@@ -149,6 +166,8 @@ class Cases:
 
     def _tell(self, actor: Actor, alert: Alert, produced: int, *, suppressed: bool) -> None:
         risk = actor.states[-1]
+        if alert.detector == self._model.name:
+            alert = msgspec.structs.replace(alert, version=f"{alert.version}+{actor.states[-2].model[:12]}")
         alert = msgspec.structs.replace(
             alert,
             suppressed=suppressed,

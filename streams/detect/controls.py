@@ -95,6 +95,10 @@ class Controls:
         """The carrier's models."""
         return self.state.models.get(carrier, _NONE)
 
+    def shas(self) -> set[str]:
+        """Every model in force."""
+        return {sha for models in self.state.models.values() for sha in (models.active, models.shadow) if sha}
+
 
 _NONE = Models()
 

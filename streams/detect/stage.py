@@ -9,11 +9,13 @@ import msgspec
 
 from detectors import DETECTORS
 from detectors.base import Detector, Late, Normal, Touch
+from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
 from models.norms import DELAY, Norms, NormsState, encode_norms
 from streams.detect.actors import Actor, ActorCodec
 from streams.detect.cases import Cases
 from streams.detect.controls import STRICTNESS, VERDICT, WATCHED, Controls, ControlState
+from streams.detect.scoring import ModelSource, NoModels, Scoring
 from streams.flow.events import (
     DETECT_SOURCE,
     RELATE_SOURCE,
@@ -41,6 +43,7 @@ class DetectStage(KeyedStage[Actor]):
         store: the partition's share of the `detect` table.
         detectors: the catalogue.
         strictness: factor on every limit where no control record says another.
+        models: where models that control records name come from.
     """
 
     NORMS = RESERVED + "norms"
@@ -53,9 +56,10 @@ class DetectStage(KeyedStage[Actor]):
         store: Store,
         detectors: tuple[Detector[Any], ...] = DETECTORS,
         strictness: float = 1.0,
+        models: ModelSource | None = None,
     ) -> None:
-        risk = RiskScore()
-        codec = ActorCodec((*detectors, risk))
+        model, risk = ModelScore(), RiskScore()
+        codec = ActorCodec((*detectors, model, risk))
         sources = (source_id(kind, p) for kind in (RELATE_SOURCE, DETECT_SOURCE) for p in range(partitions))
         super().__init__(
             partition,
@@ -77,8 +81,13 @@ class DetectStage(KeyedStage[Actor]):
         self._controls_changed = False
         for carrier, factor in self.controls.state.strictness.items():
             self.norms.be(carrier, factor)
-        self._cases = Cases(detectors, risk, self.controls, lambda out: self.out.append(out))
-        self._timers = [(actor.due, token) for token, actor in self.states.stored() if actor.due]
+        self.scoring = Scoring(self.controls, models or NoModels(), model.note)
+        self._cases = Cases(detectors, model, risk, self.controls, lambda out: self.out.append(out))
+        self._timers: list[tuple[int, str]] = []
+        for token, actor in self.states.stored():
+            if actor.due:
+                self._timers.append((actor.due, token))
+            self.scoring.resume(token, actor)
         heapq.heapify(self._timers)
         self._lessons: list[NormsRow] = []
         self._said: tuple[int, bool | None] = (-1, None)
@@ -87,7 +96,7 @@ class DetectStage(KeyedStage[Actor]):
         self._learn()
         cache, get, mark, steps = self.states.cache, self.states.get, self.states.dirty.add, self._steps
         normals, normal_of, watched = self.norms.normals, self.norms.normal, self.controls.state.watched
-        due, add = self._next_due(), self._cases.add
+        due, add, scoring = self._next_due(), self._cases.add, bool(self.controls.state.models)
         for row in rows:
             if row.st >= due:
                 self._pass_time(row.st)
@@ -106,6 +115,8 @@ class DetectStage(KeyedStage[Actor]):
                 if day > actor.day:
                     self._new_day(actor, day, row)
                 actor.who, actor.utc_offset = who, row.tz
+                if scoring:
+                    due = min(due, self.scoring.see(token, actor, row))
                 normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
                 if watched and token in watched:
                     normal = self._normal(actor, row.st)
@@ -121,6 +132,7 @@ class DetectStage(KeyedStage[Actor]):
                 due = min(due, self._explain(row))
             elif type(row) is Control:
                 self._control(row)
+                scoring = bool(self.controls.state.models)
         self._pass_time(self.merge.bound - 1)
 
     def _explain(self, row: Explained) -> int:
@@ -201,7 +213,7 @@ class DetectStage(KeyedStage[Actor]):
         return actor.due or NEVER
 
     def _next_due(self) -> int:
-        return min(self.norms.due, self._timers[0][0] if self._timers else NEVER)
+        return min(self.norms.due, self.scoring.due, self._timers[0][0] if self._timers else NEVER)
 
     def _pass_time(self, now: int) -> None:
         """Do, in order, what falls due up to `now`: norms take effect, graces end, episodes close."""
@@ -210,10 +222,21 @@ class DetectStage(KeyedStage[Actor]):
                 self.norms.advance(due)
                 self._norms_changed = True
                 continue
+            if self.scoring.due <= due:
+                self._score(due)
+                continue
             _, token = heapq.heappop(self._timers)
             actor = self.states.get(token)
             if actor.due == due:
                 self._wake(token, actor, due)
+
+    def _score(self, due: int) -> None:
+        """An hour is over: let the models look at it."""
+        people = [(token, self.states.get(token)) for token in self.scoring.ended(due)]
+        self.states.dirty.update(token for token, _ in people)
+        for found in self.scoring.close(due, people):
+            self._cases.surprised(found, due, self._normal(found.actor, due))
+            self._set_timer(found.token, found.actor, due)
 
     def _wake(self, token: str, actor: Actor, now: int) -> None:
         self.states.dirty.add(token)

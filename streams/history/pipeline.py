@@ -13,6 +13,7 @@ from streams.admit.local_time import Zones
 from streams.admit.stage import AdmitStage
 from streams.admit.stages import admit_stage
 from streams.admit.validate import RefusalError
+from streams.detect.scoring import ModelSource
 from streams.detect.stage import DetectStage
 from streams.flow.sources import source_key, source_partition
 from streams.flow.stage import Out, Snapshot, Stage
@@ -60,6 +61,7 @@ class Pipeline:
         arrived: when all records are taken to have arrived, ms; a function for tests that need more.
         zones: carriers' local time.
         detectors: the catalogue.
+        models: where models come from that control records name.
         keep_logs: keep inbound and keyed logs (tests replay them); a backtest lets them go.
         batch: records a stage takes at once.
     """
@@ -72,6 +74,7 @@ class Pipeline:
         arrived: Callable[[], int],
         zones: Zones | None = None,
         detectors: tuple[Detector[Any], ...] = DETECTORS,
+        models: ModelSource | None = None,
         keep_logs: bool = False,
         batch: int = 5_000,
     ) -> None:
@@ -86,6 +89,7 @@ class Pipeline:
         self._arrived = arrived
         self._zones = zones or Zones({})
         self._detectors = detectors
+        self._models = models
         self._keep = keep_logs
         self._batch = batch
         self._inbox: dict[tuple[str, int], list[MemoryRecord]] = defaultdict(list)
@@ -101,7 +105,7 @@ class Pipeline:
         if topic == PARCEL_LOG:
             return RelateStage(partition, self.partitions, store)
         if topic == ACTOR_LOG:
-            return DetectStage(partition, self.partitions, store, self._detectors)
+            return DetectStage(partition, self.partitions, store, self._detectors, models=self._models)
         return admit_stage(topic, partition, self.partitions, store, self.directory, self._keys, self._zones)
 
     def feed(self, topic: str, values: Iterable[bytes | None]) -> None:

@@ -27,6 +27,8 @@ SOURCES = SOURCE_TOPICS
 STAGES = ("admit", "relate", "detect")
 SEVERITIES = {2: "low", 3: "medium", 4: "high", 5: "critical"}
 ACTIVITIES = {1: "create", 2: "update", 3: "close"}
+#: Modes of a model.
+MODES = ("active", "shadow")
 
 #: Seconds; close together around the promise that an alert is out within one second.
 DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -149,6 +151,7 @@ class Metrics:
         source: `SourceMetrics` by source topic.
         stage: `StageMetrics` by stage.
         rebalances: partitions were given out anew; `.inc()`.
+        detection: `DetectionMetrics`.
         findings: what detectors said before episodes were made of it, by detector; `.inc(n)`.
     """
 
@@ -190,6 +193,7 @@ class Metrics:
             lambda key: alerts.labels(*key),
             [(d, s, a) for d in detectors for s in SEVERITIES.values() for a in ACTIVITIES.values()],
         )
+        self.detection = DetectionMetrics(registry)
         self._delay = Histogram(
             "parcelwatch_end_to_end_delay_seconds",
             "From the source record that triggered an alert being in Kafka to the alert being acknowledged.",
@@ -213,6 +217,44 @@ class Metrics:
         """
         self._alerts[detector, SEVERITIES[severity], ACTIVITIES[activity]].inc()
         self._delay.observe(max(0.0, delay_seconds))
+
+
+class DetectionMetrics:
+    """How detection keeps to its budget, and how the models are doing.
+
+    Attributes:
+        rate: alerts (episodes) opened per 1,000 active person-days, over about two weeks; the highest of any carrier.
+        budget: what it is meant to be at the most.
+        missing: models in force that cannot be used.
+        drift: highest population stability index of a feature of an active model, chance taken off.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"parcelwatch_{name}", text, registry=registry)
+
+        self.rate = gauge(
+            "alerts_opened_per_1000_user_days", "Alerts opened per 1,000 person-days, two weeks."
+        )
+        self.budget = gauge("alert_budget_per_1000_user_days", "Alerts per 1,000 person-days at the most.")
+        self.missing = gauge("models_missing", "Models in force that cannot be used.")
+        self.drift = gauge("model_drift_psi", "Highest population stability index of an active model.")
+        self._scored = Counter(
+            "parcelwatch_model_hours_scored_total", "Person-hours scored.", ["mode"], registry=registry
+        )
+        self._surprising = Counter(
+            "parcelwatch_model_hours_surprising_total",
+            "Of those, rarer than one in a thousand.",
+            ["mode"],
+            registry=registry,
+        )
+        for mode in MODES:
+            self.scored(mode, 0, 0)
+
+    def scored(self, mode: str, hours: int, surprising: int) -> None:
+        """Count person-hours a model scored, by mode, and those of them it found surprising."""
+        self._scored.labels(mode).inc(hours)
+        self._surprising.labels(mode).inc(surprising)
 
 
 class _SourceCounters:

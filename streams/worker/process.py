@@ -15,11 +15,14 @@ import structlog
 from faust.types import TP
 
 from detectors import DETECTORS
+from detectors.model_score import ModelScore
+from detectors.risk import RiskScore
 from streams.admit.broadcast import DirectoryReader
 from streams.admit.local_time import Zones
 from streams.admit.stage import AdmitStage
 from streams.admit.stages import admit_stage
 from streams.admit.validate import CORRECTIONS, REASONS
+from streams.detect.library import ModelLibrary
 from streams.detect.stage import DetectStage
 from streams.flow.stage import KeyedStage, Stage
 from streams.flow.topics import ACTOR_LOG, PARCEL_LOG
@@ -29,6 +32,7 @@ from streams.privacy.tokens import Keyring
 from streams.relate.stage import RelateStage
 from streams.settings import Settings
 from streams.worker.app import STAGE_OF, App, make_app
+from streams.worker.detection import DetectionExport
 from streams.worker.lane import Lane, Lease, LeaseError
 from streams.worker.state import TableStore
 from streams.worker.transport import BatchConsumer, consumer_of, guard_sends
@@ -67,10 +71,12 @@ class Worker:
         self._lease = Lease(settings.session_timeout * LEASE)
         self._stopping = asyncio.Event()
         self.registry = new_registry()
-        self.metrics = Metrics(
-            self.registry, rejections=REASONS, corrections=CORRECTIONS, detectors=[d.name for d in DETECTORS]
-        )
-        self._watch = Watch(self._lanes, self._held, self.metrics)
+        names = [*(detector.name for detector in DETECTORS), ModelScore.name, RiskScore.name]
+        self.metrics = Metrics(self.registry, rejections=REASONS, corrections=CORRECTIONS, detectors=names)
+        self._models = ModelLibrary(settings.models_path)
+        budget = settings.alerts_per_1000_user_days
+        detection = DetectionExport(self.metrics.detection, self._models, budget)
+        self._watch = Watch(self._lanes, self._held, self.metrics, detection)
         self._member = ""
         for topic in STAGE_OF:
             self._declare_agent(topic)
@@ -103,7 +109,7 @@ class Worker:
         if tp.topic == PARCEL_LOG:
             return RelateStage(tp.partition, partitions, store)
         if tp.topic == ACTOR_LOG:
-            return DetectStage(tp.partition, partitions, store)
+            return DetectStage(tp.partition, partitions, store, models=self._models)
         directory = self._directory.table
         return admit_stage(tp.topic, tp.partition, partitions, store, directory, self._keys, self._zones)
 

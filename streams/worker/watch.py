@@ -11,11 +11,13 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from streams.detect.stage import DetectStage
 from streams.flow.events import ACCESS_SOURCE, CONTEXT_SOURCE, RELATE_SOURCE
 from streams.flow.stage import KeyedStage
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG
 from streams.monitoring.metrics import Metrics
 from streams.worker.app import STAGE_OF
+from streams.worker.detection import DetectionExport
 from streams.worker.lane import Lane
 from streams.worker.transport import BatchConsumer
 
@@ -36,14 +38,20 @@ class Watch:
         lanes: those it runs at present, by source partition.
         held: which of given partitions wait because others are behind them in event time.
         metrics: where lag and sizes go.
+        detection: exports what the detect stages know of themselves.
     """
 
     def __init__(
-        self, lanes: Mapping[TP, Lane], held: Callable[[Iterable[TP]], set[TP]], metrics: Metrics
+        self,
+        lanes: Mapping[TP, Lane],
+        held: Callable[[Iterable[TP]], set[TP]],
+        metrics: Metrics,
+        detection: DetectionExport,
     ) -> None:
         self._lanes = lanes
         self._held = held
         self._metrics = metrics
+        self._detection = detection
         self._answered = time.monotonic()
         self._stuck: TP | None = None
         self._bounds: dict[TP, tuple[int, float]] = {}
@@ -92,6 +100,9 @@ class Watch:
                 pending[name] = pending.get(name, 0) + lane.stage.merge.pending
                 keys[name] = keys.get(name, 0) + len(lane.stage.states.cache)
                 self._look_at_merge(tp, lane.stage, now)
+        self._detection.export(
+            [stage for lane in self._lanes.values() if isinstance(stage := lane.stage, DetectStage)]
+        )
         held = self._held([lane.tp for lane in behind]) if behind else set()
         self._stuck = next((lane.tp for lane in behind if lane.tp not in held), None)
         for topic, records in lag.items():

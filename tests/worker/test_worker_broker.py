@@ -97,7 +97,7 @@ async def parcels_until(settings: Settings, last: int) -> list[int]:
 
 
 async def labelled(settings: Settings, wanted: int) -> int:
-    """Wait until that many touches have come out of relate; one sent twice, as after a loss of the group, counts once."""
+    """Wait until that many touches have come out of relate; one sent twice counts once."""
     async with (
         AIOKafkaConsumer(bootstrap_servers=settings.broker, auto_offset_reset="earliest") as consumer,
         asyncio.timeout(PATIENCE),
