@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from detectors.base import Finding, Person
 from detectors.episodes import Alert
 from streams.cli import main
-from streams.commands import decision
 from streams.flow import ocsf
 from streams.flow.control import ControlRecord
 from streams.flow.topics import ALERTS
@@ -302,17 +301,3 @@ def test_nothing_is_said_to_be_done_before_the_broker_has_it(
     assert "did not confirm" in result.output
     assert "suppressed" not in result.output
     assert "recorded" not in result.output
-
-
-def test_a_token_of_an_older_key_is_taken_for_the_same_person(ring: Keyring, carrier: str) -> None:
-    old = ring.cipher(carrier).staff("nv0231")
-    ring.rotate(carrier)
-    assert decision.staff_token(ring, carrier, old) == ring.cipher(carrier).staff("nv0231") != old
-
-
-def test_a_time_is_the_carriers_where_its_zone_is_known_and_an_alerts_else() -> None:
-    settings = Settings.model_validate({"carriers": {"vnx": {"time_zone": "Asia/Ho_Chi_Minh"}}})
-    at = datetime(2026, 11, 24, 1, 3, tzinfo=UTC)
-    assert decision.shown(at, decision.zone_of(settings, "vnx", 0)) == "2026-11-24 08:03 +07:00"
-    assert decision.shown(at, decision.zone_of(settings, "abc", -330)) == "2026-11-23 19:33 -05:30"
-    assert decision.shown(at, decision.zone_of(settings, "abc")) == "2026-11-24 01:03 +00:00"
