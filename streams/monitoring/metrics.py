@@ -223,7 +223,7 @@ class DetectionMetrics:
     """How detection keeps to its budget, and how the models are doing.
 
     Attributes:
-        rate: alerts (episodes) opened per 1,000 active person-days, over about two weeks; the highest of any carrier.
+        rate: alerts (episodes) opened per person and active day, over about two weeks; the highest of any carrier.
         budget: what it is meant to be at the most.
         missing: models in force that cannot be used.
         drift: highest population stability index of a feature of an active model, chance taken off.
@@ -233,17 +233,17 @@ class DetectionMetrics:
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"parcelwatch_{name}", text, registry=registry)
 
-        self.rate = gauge(
-            "alerts_opened_per_1000_user_days", "Alerts opened per 1,000 person-days, two weeks."
+        self.rate = gauge("alert_rate_ratio", "Alerts opened per person and active day, over two weeks.")
+        self.budget = gauge(
+            "alert_budget_ratio", "Alerts per person and active day that are wanted at the most."
         )
-        self.budget = gauge("alert_budget_per_1000_user_days", "Alerts per 1,000 person-days at the most.")
         self.missing = gauge("models_missing", "Models in force that cannot be used.")
         self.drift = gauge("model_drift_psi", "Highest population stability index of an active model.")
         self._scored = Counter(
-            "parcelwatch_model_hours_scored_total", "Person-hours scored.", ["mode"], registry=registry
+            "parcelwatch_model_scores_total", "Hours of people scored.", ["mode"], registry=registry
         )
         self._surprising = Counter(
-            "parcelwatch_model_hours_surprising_total",
+            "parcelwatch_model_surprises_total",
             "Of those, rarer than one in a thousand.",
             ["mode"],
             registry=registry,

@@ -27,14 +27,14 @@ class DetectionExport:
         self._metrics = metrics
         self._library = library
         self._drift_at = 0.0
-        metrics.budget.set(budget)
+        metrics.budget.set(budget / 1000)
 
     def export(self, stages: Collection[DetectStage]) -> None:
         """Take the figures of the stages this worker runs at present."""
         metrics = self._metrics
         # Every partition learns of every person's day, so one of them knows all.
         rates = [rate for stage in stages for rate in stage.norms.opened().values()]
-        metrics.rate.set(max(rates, default=0.0))
+        metrics.rate.set(max(rates, default=0.0) / 1000)
         for stage in stages:
             for mode in (ACTIVE, SHADOW):
                 metrics.scored(mode, *stage.scoring.take_counts(mode))

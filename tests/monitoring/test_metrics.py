@@ -115,7 +115,7 @@ def exposition(registry: CollectorRegistry, metrics: Metrics) -> str:
 
 
 def test_names_labels_and_help_follow_the_rules(registry: CollectorRegistry, metrics: Metrics) -> None:
-    allowed = {"topic", "reason", "correction", "stage", "detector", "severity", "activity", "le"}
+    allowed = {"mode", "topic", "reason", "correction", "stage", "detector", "severity", "activity", "le"}
     seen = 0
     for family in text_string_to_metric_families(exposition(registry, metrics)):
         if not family.name.startswith("parcelwatch_") or family.name == "parcelwatch_build_info":
