@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,19 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What people did: their tokens, hours and days. Declared service accounts are not people and left out."""
+    """What people did. Declared service accounts are not people and left out.
+
+    Attributes:
+        people: their tokens, by number.
+        hours, days: their buckets.
+        touches, service_touches: number of touches that are in, and of service accounts that are not.
+    """
 
     people: list[str]
     hours: Rows
     days: Rows
+    touches: int
+    service_touches: int
 
     @property
     def kinds(self) -> dict[str, Rows]:
@@ -57,15 +66,18 @@ class Dataset:
         return {HOUR_KIND: self.hours, DAY_KIND: self.days}
 
 
-class Recorder:
-    """Makes a data set of touches, given in the order of the log.
+class LateReason(Protocol):
+    """What came to explain an earlier touch: whose, and that touch's event time (ms)."""
 
-    Attributes:
-        touches: counted so far, of people.
-    """
+    who: Any
+    time: int
+
+
+class Recorder:
+    """Makes a data set of touches and the reasons that came later, given in the order of the log."""
 
     def __init__(self) -> None:
-        self.touches = 0
+        self._touches = self._service_touches = 0
         self._numbers: dict[str, int] = {}
         self._diaries: list[Diary] = []
         self._keys, self._x = array("q"), array("d")
@@ -73,12 +85,17 @@ class Recorder:
         #: Of each person, where in the day arrays his open day stands.
         self._open: list[int] = []
 
-    def add(self, touches: Iterable[Touch]) -> None:
-        """Take in touches."""
+    def add(self, rows: Iterable[Touch | LateReason]) -> None:
+        """Take in touches and late reasons; `who` of each is a `Person`."""
         numbers, diaries = self._numbers, self._diaries
-        for touch in touches:
+        for touch in rows:
             who = touch.who
+            if not isinstance(touch, Touch):
+                if (known := numbers.get(who.token)) is not None:
+                    diaries[known].explained(touch.time)
+                continue
             if who.service:
+                self._service_touches += 1
                 continue
             number = numbers.setdefault(who.token, len(numbers))
             if number == len(diaries):
@@ -88,7 +105,7 @@ class Recorder:
             if touch.st >= diary.ends and (bucket := diary.turn(touch)) is not None:
                 self._put(number, bucket)
             diary.now.add(touch)
-            self.touches += 1
+            self._touches += 1
 
     def finish(self) -> Dataset:
         """All that was done, the hours that are still open included."""
@@ -99,6 +116,8 @@ class Recorder:
             list(self._numbers),
             _rows(HOUR_KIND, self._keys, self._x, len(HOUR_FEATURES)),
             _rows(DAY_KIND, self._day_keys, self._day_x, len(DAY_FEATURES)),
+            self._touches,
+            self._service_touches,
         )
 
     def _put(self, number: int, bucket: Bucket) -> None:

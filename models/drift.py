@@ -1,7 +1,7 @@
 """Drift: whether people still live as they did when a model was trained.
 
 The population stability index (PSI) of a feature is the sum over its bins of (a − e) · ln(a / e), where e is the
-share of the training rows in a bin and a that of recent rows. It is 0 when the shares are equal and symmetric in the two.
+share of the training rows in a bin and a that of recent rows. It is 0 when they are equal and symmetric.
 
 References: Siddiqi, Credit Risk Scorecards, Wiley 2006, for the index and the usual bounds; Yurdakul and Naranjo,
 Statistical properties of the population stability index, Journal of Risk Model Validation 2020, for what chance gives.

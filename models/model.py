@@ -83,7 +83,7 @@ class Model:
             x: vectors, shape (n, features).
 
         Returns:
-            Shape (n,), finite, not negative.
+            Shape (n,), finite, not negative; 0 for what is nowhere above the training median.
 
         Raises:
             ValueError: x has another shape.
@@ -94,7 +94,9 @@ class Model:
             )
         if not len(x):
             return np.zeros(0)
-        return self.tail.surprise(raw_scores(self.kind, self.pipeline, self.usual, x))
+        surprises = self.tail.surprise(raw_scores(self.kind, self.pipeline, x))
+        # To do less than usual, whatever it is, may be rare but is no leak.
+        return np.where((x > self.usual).any(axis=1), surprises, 0.0)
 
     def explain(self, x: Floats, k: int = 3) -> list[Reason]:
         """Which features made the surprise of one bucket, the strongest first.
@@ -128,16 +130,9 @@ class ModelPair(NamedTuple):
     day: Model
 
 
-def raw_scores(kind: str, pipeline: Any, usual: Floats, x: Floats) -> Floats:
-    """Scores of a pipeline, higher for what is more suspicious, shape (n,).
-
-    An unsupervised model sees what lies below the median as the median: to do less than usual is no leak.
-    """
-    scores = (
-        -pipeline.score_samples(np.maximum(x, usual))
-        if kind == UNSUPERVISED
-        else pipeline.decision_function(x)
-    )
+def raw_scores(kind: str, pipeline: Any, x: Floats) -> Floats:
+    """Scores of a pipeline, higher for what is more suspicious, shape (n,)."""
+    scores = -pipeline.score_samples(x) if kind == UNSUPERVISED else pipeline.decision_function(x)
     return np.asarray(scores, np.float64)
 
 

@@ -30,7 +30,7 @@ MOST_ROWS = 20_000
 #: The strangest share of the rows is left out of the second fit, lest a leak in the training window becomes usual.
 TRIMMED = 0.01
 COMPONENTS = 3
-#: Added to every variance, in squares of a feature's interquartile range: a feature nobody has used yet must not decide alone.
+#: Added to every variance, in squares of a feature's interquartile range: one that nobody has used yet must not decide.
 LEAST_VARIANCE = 0.1
 SEED = 0
 
@@ -58,18 +58,17 @@ def fit_unsupervised(x: Floats, bucket: str = DAY_KIND, trained_on: TrainedOn | 
     """
     _check(x, bucket)
     usual: Floats = np.median(x, axis=0)
-    raised = np.maximum(x, usual)
-    pipeline = _mixture(raised)
-    scores = raw_scores(UNSUPERVISED, pipeline, usual, x)
-    pipeline = _mixture(raised[scores <= np.quantile(scores, 1 - TRIMMED)])
-    scores = raw_scores(UNSUPERVISED, pipeline, usual, x)
+    pipeline = _mixture(x)
+    scores = raw_scores(UNSUPERVISED, pipeline, x)
+    pipeline = _mixture(x[scores <= np.quantile(scores, 1 - TRIMMED)])
+    scores = raw_scores(UNSUPERVISED, pipeline, x)
     return _model(UNSUPERVISED, bucket, pipeline, usual, scores, x, trained_on)
 
 
 def fit_supervised(
     x: Floats, y: Ints | Sequence[int], bucket: str = DAY_KIND, trained_on: TrainedOn | None = None
 ) -> Model:
-    """What tells the leaks that analysts confirmed from everything else: logistic regression, the classes weighed alike.
+    """What tells confirmed leaks from everything else: logistic regression, both classes weighed alike.
 
     Its surprise is the tail of the scores of rows that are no leaks.
 
@@ -95,7 +94,7 @@ def fit_supervised(
     model = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=SEED)
     pipeline = make_pipeline(RobustScaler(), model).fit(x, y)
     usual: Floats = np.median(x[y == 0], axis=0)
-    scores = raw_scores(SUPERVISED, pipeline, usual, x[y == 0])
+    scores = raw_scores(SUPERVISED, pipeline, x[y == 0])
     return _model(SUPERVISED, bucket, pipeline, usual, scores, x, trained_on)
 
 
@@ -116,7 +115,8 @@ def _check(x: Floats, bucket: str) -> None:
 def _mixture(x: Floats) -> Pipeline:
     if len(x) > MOST_ROWS:
         x = x[np.linspace(0, len(x) - 1, MOST_ROWS).astype(np.int64)]
-    mixture = GaussianMixture(COMPONENTS, reg_covar=LEAST_VARIANCE, random_state=SEED, max_iter=200)
+    components = min(COMPONENTS, len(np.unique(x, axis=0)))
+    mixture = GaussianMixture(components, reg_covar=LEAST_VARIANCE, random_state=SEED, max_iter=200)
     return make_pipeline(RobustScaler(), mixture).fit(x)
 
 
