@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -27,6 +28,8 @@ MOST_PEOPLE = 0.6
 DORMANT = 21
 #: The hard variant's sizes, against the domain's.
 HARD = 0.25
+#: Numbers there must be in one run of ids for somebody to try them in order.
+SERIES = 100
 _TRIES = 25
 
 
@@ -55,7 +58,7 @@ SHAPES: dict[str, Shape] = {
     "off_hours": Shape(shapes.off_hours, (20, 5_000)),
     "unrelated_parcel": Shape(shapes.unrelated_parcel, (5, 30), days=6, needs=("parcels",)),
     "low_and_slow": Shape(shapes.low_and_slow, (15, 40), days=20, needs=("parcels",)),
-    "enumeration": Shape(shapes.enumeration, (150, 600), needs=("parcels", "numbered")),
+    "enumeration": Shape(shapes.enumeration, (150, 600), needs=("parcels", "numbered", "series")),
     "sequence": Shape(shapes.sequence, (10, 40), needs=("parcels", "devices")),
     "borrowed_login": Shape(shapes.borrowed_login, (50, 200), needs=("parcels", "devices")),
     "service_account": Shape(
@@ -106,10 +109,17 @@ class Plan:
 
 def lacks(log: AccessLog) -> dict[str, str]:
     """What the log does not have, by the names that `Shape.needs` uses, in words."""
-    numbered = sum(1 for parcel in log.parcels if shapes.NUMBERED.fullmatch(parcel))
+    series = Counter(
+        (match[1], len(match[2])) for parcel in log.parcels if (match := shapes.NUMBERED.fullmatch(parcel))
+    )
+    numbered = series.total()
     has = {
         "parcels": (len(log.parcels) > 0, "the log names no parcels"),
         "numbered": (numbered * 10 >= len(log.parcels) * 9, "parcel ids do not end in a number"),
+        "series": (
+            max(series.values(), default=0) >= SERIES,
+            f"no {SERIES} parcel ids differ in their last digits alone, so there is nothing to count up",
+        ),
         "devices": (log.devices, "the log names no devices"),
         "sites": (len(log.sites) > 1, "the log names no sites, or one only"),
         "channels": (any(s.channel == "ui" for s in log.styles), "the log knows no channel ui"),

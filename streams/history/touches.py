@@ -7,11 +7,11 @@ often as it takes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detectors.base import Person, Touch
 from streams.admit.local_time import Zones
@@ -31,6 +31,7 @@ SOURCE = source_id(RELATE_SOURCE, 0)
 _EPOCH = date(1970, 1, 1)
 _position = attrgetter("st", "src", "off", "idx")
 _LabelledRow = Touch | Explained
+_Row = TypeVar("_Row", bound=_LabelledRow)
 
 
 def archived(
@@ -55,33 +56,45 @@ def archived(
     Raises:
         ArchiveError: there is no history or no touch in what was chosen, or files are missing or damaged.
     """
-    waiting: list[_LabelledRow] = []
-    reached = 0
-    last = None
-    for day, table, late in scan_apart(root, carriers, since, until):
-        last = day
-        # Order time is never before event time, and no local day begins more than a day before the same one in UTC:
-        # what stands before that is followed by no row of this day or of a later one.
-        begin = ((day - _EPOCH).days - 1) * DAY
-        ready = [row for row in waiting if row.st < begin]
-        yield from _blocks(ready)
-        waiting = [*waiting[len(ready) :], *touches(table), *late_reasons(late)]
-        waiting.sort(key=_position)
-        reached = waiting[-1].st if waiting else reached
-        progress(len(table) + len(late))
+    reached, last = 0, None
+
+    def days() -> Iterator[tuple[date, list[_LabelledRow]]]:
+        nonlocal last
+        for last, table, late in scan_apart(root, carriers, since, until):
+            yield last, [*touches(table), *late_reasons(late)]
+            progress(len(table) + len(late))
+
+    for rows in in_order(days()):
+        reached = rows[-1].st
+        for start in range(0, len(rows), ROWS):
+            yield block(rows[start : start + ROWS])
     if last is None:
-        raise ArchiveError(
-            f"the history {root} has no touches of the carriers and days asked for; `parcelwatch history list` shows "
-            "what it has"
-        )
-    yield from _blocks(waiting)
+        raise nothing_in(root)
     whole = until is None or until > last
     yield ending(max(reached, end(root)) if whole else reached)
 
 
-def _blocks(rows: Sequence[_LabelledRow]) -> Iterator[bytes]:
-    for start in range(0, len(rows), ROWS):
-        yield block(rows[start : start + ROWS])
+def in_order(days: Iterable[tuple[date, list[_Row]]]) -> Iterator[list[_Row]]:
+    """Rows of local days, the oldest first, in the one order of the log; a late event stands days after its own."""
+    waiting: list[_Row] = []
+    for day, rows in days:
+        # Order time is never before event time, and no local day begins more than a day before the same one in UTC:
+        # what stands before that is followed by no row of this day or of a later one.
+        begin = ((day - _EPOCH).days - 1) * DAY
+        ready = [row for row in waiting if row.st < begin]
+        if ready:
+            yield ready
+        waiting = sorted([*waiting[len(ready) :], *rows], key=_position)
+    if waiting:
+        yield waiting
+
+
+def nothing_in(root: Path) -> ArchiveError:
+    """The error that nothing of what was asked for is in a history."""
+    return ArchiveError(
+        f"the history {root} has no touches of the carriers and days asked for; `parcelwatch history list` shows what "
+        "it has"
+    )
 
 
 def block(rows: Sequence[_LabelledRow]) -> bytes:

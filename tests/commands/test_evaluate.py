@@ -81,9 +81,12 @@ def test_no_person_and_no_parcel_is_named_in_a_report(told: tuple[Result, Path])
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        pytest.param([], "give either --events FILE or --simulate", id="nothing"),
-        pytest.param(["--events", "a.csv", "--simulate"], "give either", id="both"),
-        pytest.param(["--simulate", "--context", "a.csv"], "leave the files", id="files for a simulation"),
+        pytest.param([], "give one of --events FILE, --history DIR and --simulate", id="nothing"),
+        pytest.param(["--events", "a.csv", "--simulate"], "give one of", id="both"),
+        pytest.param(["--events", "a.csv", "--history", "b"], "give one of", id="a history and files"),
+        pytest.param(["--history", "nowhere"], "there is no history in nowhere", id="no history"),
+        pytest.param(["--history", "b", "--context", "a.csv"], "brings its own", id="context of a history"),
+        pytest.param(["--simulate", "--context", "a.csv"], "leave them out", id="files for a simulation"),
         pytest.param(["--simulate", "--staff", "3"], "staff = 3", id="too few staff"),
         pytest.param(["--events", "nowhere.csv"], "there is no file nowhere.csv", id="no file"),
         pytest.param(["--simulate", "--warm-up", "1"], "warm-up", id="nothing left to test on"),
