@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -66,15 +65,8 @@ class Dataset:
         return {HOUR_KIND: self.hours, DAY_KIND: self.days}
 
 
-class LateReason(Protocol):
-    """What came to explain an earlier touch: whose, and that touch's event time (ms)."""
-
-    who: Any
-    time: int
-
-
 class Recorder:
-    """Makes a data set of touches and the reasons that came later, given in the order of the log."""
+    """Makes a data set of touches, given in the order of the log."""
 
     def __init__(self) -> None:
         self._touches = self._service_touches = 0
@@ -85,15 +77,11 @@ class Recorder:
         #: Of each person, where in the day arrays his open day stands.
         self._open: list[int] = []
 
-    def add(self, rows: Iterable[Touch | LateReason]) -> None:
-        """Take in touches and late reasons; `who` of each is a `Person`."""
+    def add(self, touches: Iterable[Touch]) -> None:
+        """Take in touches; `who` of each is a `Person`."""
         numbers, diaries = self._numbers, self._diaries
-        for touch in rows:
+        for touch in touches:
             who = touch.who
-            if not isinstance(touch, Touch):
-                if (known := numbers.get(who.token)) is not None:
-                    diaries[known].explained(touch.time)
-                continue
             if who.service:
                 self._service_touches += 1
                 continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Drift(NamedTuple):
     Attributes:
         feature: name.
         psi: population stability index.
-        chance: what it would be on average, were nothing changed: few rows make it large.
+        chance: the most it would be by chance, were nothing changed: few rows make it large.
         verdict: stable, changed or shifted: `psi` without `chance` against CHANGED and SHIFTED.
     """
 
@@ -63,10 +64,12 @@ class Reference:
 
 
 def _edges(column: Floats) -> Floats:
-    # Where most rows are 0 the tenths fall together, and whatever is above 0 still is a bin of its own.
+    least = column.min()
     tenths = np.quantile(column, np.linspace(0, 1, BINS + 1)[1:-1], method="higher")
-    above = column[column > column.min()]
-    return np.unique([*tenths[tenths > column.min()], *([above.min()] if len(above) else [])])
+    # Where most rows are 0 the tenths fall together; whatever is above still is a bin of its own, if an empty one.
+    above = column[column > least].min(initial=np.inf)
+    second = above if np.isfinite(above) else np.nextafter(least, np.inf)
+    return np.unique([second, *tenths[tenths > least]])
 
 
 def _counts(column: Floats, edges: Floats) -> Floats:
@@ -102,7 +105,8 @@ def drift(reference: Reference, x: Floats, names: Sequence[str]) -> list[Drift]:
     found = []
     for name, column, edges, counts in zip(names, x.T, reference.edges, reference.counts, strict=True):
         index = psi(counts, _counts(column, edges))
-        chance = len(edges) * (1 / counts.sum() + 1 / len(x))
+        # Of an unchanged feature it is about chi-squared, scaled: its mean and three standard deviations.
+        chance = (len(edges) + 3 * sqrt(2 * len(edges))) * (1 / counts.sum() + 1 / len(x))
         found.append(Drift(name, index, chance, _verdict(index - chance)))
     return sorted(found, key=lambda one: (-one.psi, one.feature))
 

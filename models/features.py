@@ -66,6 +66,8 @@ FEATURES = {HOUR_KIND: HOUR_FEATURES, DAY_KIND: DAY_FEATURES}
 class Footprint(msgspec.Struct, array_like=True, gc=False):
     """Counters of one person in one bucket; attributes as in HOUR_FEATURES, in plain numbers.
 
+    A touch counts as it was when it happened: a reason that comes later changes nothing, in the stream and in training.
+
     Attributes:
         odd: activity at odd hours in parts of ONE; known once the hour is over.
         devices, places: the first MOST_KINDS distinct ones, in the order they came.
@@ -180,7 +182,7 @@ class Diary(msgspec.Struct, array_like=True):
     """The buckets of one person that are still open, and the habits they are held against. About 150 bytes at rest.
 
     Before each touch `turn` is to be called when `touch.st >= diary.ends`; then `now.add(touch)`. At the end of an hour
-    of order time `close` gives the bucket of those who do nothing more; `explained` takes in reasons that come late.
+    of order time `close` gives the bucket of those who do nothing more.
 
     Attributes:
         ends: order time (ms) at which the open hour ends; 0 when none is open.
@@ -234,13 +236,6 @@ class Diary(msgspec.Struct, array_like=True):
         bucket = Bucket(self.ends // HOUR - 1, self.day, now.vector(), self._day_vector())
         self.ends, self.now = 0, Footprint()
         return bucket
-
-    def explained(self, time: int) -> None:
-        """The reason of a touch at event time `time` (ms) has come; after its day it changes nothing."""
-        if self.ends and time >= self.ends - HOUR:
-            self.now.unexplained = max(0, self.now.unexplained - 1)
-        elif (time // 60_000 + self.tz) // (60 * HOURS_A_DAY) == self.day:
-            self.today.unexplained = max(0, self.today.unexplained - 1)
 
     def _local_hour(self) -> int:
         """Of the open hour's begin, counted from 1970-01-01."""

@@ -14,11 +14,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from detectors.base import Touch
 from streams.commands.common import plain_errors, plain_settings
 from streams.commands.log_options import Days, history_options
 from streams.flow.control import VERDICTS, ControlRecord
-from streams.flow.events import Explained, decode_block
+from streams.flow.events import decode_block
 from streams.history.archive_files import ArchiveError
 from streams.history.files import FileError
 
@@ -92,11 +91,7 @@ def read_dataset(days: Days) -> Dataset:
             block = decode_block(value)
             for row in block.touches:
                 row.who = block.people[row.who]
-            for late in block.explained:
-                late.who = block.people[late.who]
-            rows: list[Touch | Explained] = [*block.touches, *block.explained]
-            rows.sort(key=lambda row: (row.st, row.src, row.off, row.idx))
-            recorder.add(rows)
+            recorder.add(block.touches)
     return recorder.finish()
 
 
