@@ -88,7 +88,8 @@ def command(
       $ parcelwatch calibrate --events access.ndjson.gz --context context.ndjson.gz \\
             --directory directory.ndjson.gz
     """
-    from streams.history.calibration import CalibrationError, by_carrier, calibrate
+    from streams.history.calibration import CalibrationError, Calibrator
+    from streams.history.carriers import by_carrier
 
     one_source(history, events, {"--context": context, "--directory": directory, "--map or --set": mapping})
     settings = plain_settings()
@@ -105,15 +106,12 @@ def command(
         blocks = history.blocks() if history is not None else _labelled(stack, files, settings)
         for touches in by_carrier(blocks):
             show(f"{touches.carrier}: {touches.rows:,} rows, strictness 1")
+
+            def tried(strictness: float, carrier: str = touches.carrier) -> None:
+                show(f"{carrier}: tried strictness {strictness:.3g}")
+
             try:
-                found.append(
-                    calibrate(
-                        touches,
-                        allowed,
-                        warm_up=warm_up,
-                        progress=lambda tried, carrier=touches.carrier: show(f"{carrier}: tried {tried:.3g}"),  # type: ignore[misc]  # mypy infers no default's type
-                    )
-                )
+                found.append(Calibrator(touches, warm_up=warm_up, progress=tried).to(allowed))
             except CalibrationError as exc:
                 raise click.ClickException(str(exc)) from None
     if not found:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import ceil, sqrt
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from detectors import DETECTORS
-from detectors.base import Detector, Touch
+from detectors.base import Detector
 from detectors.episodes import CREATE
 from streams.flow.control import LOOSEST, STRICTEST
-from streams.flow.events import Block, Explained, decode_block
+from streams.history.carriers import DAY, MINUTE, Touches
 from streams.history.detection import detect
-from streams.history.touches import Spool, block, ending
 
-DAY, MINUTE = 86_400_000, 60_000
 #: Tries; each is a run of the detect stage.
 RUNS = 6
 #: A try is good enough when it spends all of the budget but this share.
@@ -28,8 +25,6 @@ NEAR = 0.05
 ENOUGH = 10
 #: 97.5 % quantile of the normal distribution, for intervals of 95 %.
 _Z = 1.959964
-
-_place = attrgetter("st", "src", "off", "idx")
 
 
 class _Uid(msgspec.Struct, gc=False):
@@ -48,76 +43,6 @@ class _Alert(msgspec.Struct, gc=False):
 
 
 _alert = msgspec.json.Decoder(_Alert).decode
-
-
-@dataclass
-class Touches:
-    """The labelled touches of one carrier, kept, and how many people were active on each local day.
-
-    Attributes:
-        carrier: code.
-        spool: the touches in blocks.
-        user_days: people with a touch, by local day counted from 1970-01-01. A late event of a day before the person's
-            latest one is not counted.
-        rows: touches and late reasons.
-    """
-
-    carrier: str
-    spool: Spool
-    user_days: Counter[int] = field(default_factory=Counter)
-    rows: int = 0
-
-    def days(self) -> tuple[int, int]:
-        """First and last local day."""
-        return min(self.user_days), max(self.user_days)
-
-    def measured_from(self, warm_up: float) -> int:
-        """First local day that counts when that share of the calendar days, from the first, only teaches."""
-        first, last = self.days()
-        return first + max(1, round((last - first + 1) * warm_up))
-
-
-def by_carrier(blocks: Iterable[bytes]) -> Iterator[Touches]:
-    """Part labelled touches by carrier: people, baselines and limits of one have nothing to do with another's.
-
-    Each one's `spool` is closed when the next is asked for.
-    """
-    found: dict[str, Touches] = {}
-    latest: dict[str, int] = {}
-    clock = 0
-    try:
-        for value in blocks:
-            one: Block = decode_block(value)
-            clock = max(clock, one.clock)
-            for carrier, rows in _rows(one).items():
-                if carrier not in found:
-                    found[carrier] = Touches(carrier, Spool())
-                touches = found[carrier]
-                for row in rows:
-                    if type(row) is Touch:
-                        day, token = (row.time + row.tz * MINUTE) // DAY, row.who.token
-                        if day > latest.get(token, -1):
-                            latest[token] = day
-                            touches.user_days[day] += 1
-                touches.rows += len(rows)
-                touches.spool.add(block(rows))
-        for _, touches in sorted(found.items()):
-            touches.spool.add(ending(clock))
-            yield touches
-            touches.spool.close()
-    finally:
-        for touches in found.values():
-            touches.spool.close()
-
-
-def _rows(one: Block) -> dict[str, list[Touch | Explained]]:
-    both: list[Touch | Explained] = [*one.touches, *one.explained]
-    both.sort(key=_place)
-    rows: defaultdict[str, list[Touch | Explained]] = defaultdict(list)
-    for row in both:
-        row.who = one.people[row.who]
-        rows[row.who.carrier].append(row)
-    return rows
 
 
 class Trial(NamedTuple):
@@ -185,51 +110,70 @@ class CalibrationError(Exception):
     """Touches that cannot be calibrated on; says why and what would do."""
 
 
-def calibrate(
-    touches: Touches,
-    budget: float,
-    *,
-    warm_up: float = 0.5,
-    runs: int = RUNS,
-    detectors: tuple[Detector[Any], ...] = DETECTORS,
-    progress: Callable[[float], None] = lambda _: None,
-) -> Calibration:
-    """Find the least strictness from 0.25 to 8 at which all detectors together keep to the budget.
+class Calibrator:
+    """Tries strictness on the labelled touches of one carrier, which are taken to be benign.
 
-    The history is taken to be benign. Alerts (episodes, not messages) count that open after the warm-up. The first
-    run is at strictness 1; bisection on a logarithmic scale follows until a run spends between 95 and 100 % of
-    the budget.
+    Alerts (episodes, not messages) count that open after the warm-up.
 
     Args:
-        touches: of one carrier.
-        budget: alerts per 1,000 user-days, above 0.
+        touches: what to try on.
         warm_up: share of the calendar days, from the first, that only teaches, above 0 and below 1.
-        runs: at most.
         detectors: the catalogue.
-        progress: called after each run with its strictness.
+        progress: called with each strictness tried.
 
     Raises:
         CalibrationError: no day is left after the warm-up.
     """
-    first, last = touches.days()
-    begin = touches.measured_from(warm_up)
-    user_days = sum(people for day, people in touches.user_days.items() if day >= begin)
-    if not user_days:
-        raise CalibrationError(
-            f"carrier {touches.carrier}: {last - first + 1} days, of which nothing is left after the warm-up share "
-            f"{warm_up:g}; give a longer history or a smaller share"
+
+    def __init__(
+        self,
+        touches: Touches,
+        *,
+        warm_up: float = 0.5,
+        detectors: tuple[Detector[Any], ...] = DETECTORS,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        first, last = touches.days()
+        self._touches = touches
+        self._detectors = detectors
+        self._progress = progress
+        self._begin = touches.measured_from(warm_up)
+        self._warm_up_days, self._days = self._begin - first, last - first + 1
+        self._tried: dict[float, Trial] = {}
+        self._user_days = sum(n for day, n in touches.user_days.items() if day >= self._begin)
+        if not self._user_days:
+            raise CalibrationError(
+                f"carrier {touches.carrier}: {self._days} days, of which nothing is left after the warm-up share "
+                f"{warm_up:g}; give a longer history or a smaller share"
+            )
+
+    def to(self, budget: float, runs: int = RUNS) -> Calibration:
+        """Find the least strictness from 0.25 to 8 at which all detectors together keep to a budget.
+
+        The first run is at strictness 1; bisection on a logarithmic scale follows until a run spends between 95 and
+        100 % of the budget. What was run for another budget is not run again.
+
+        Args:
+            budget: alerts per 1,000 user-days, above 0.
+            runs: at most.
+        """
+        trials = search(self._run, budget * self._user_days / 1_000, runs)
+        return Calibration(
+            self._touches.carrier,
+            budget,
+            self._days,
+            self._warm_up_days,
+            self._user_days,
+            tuple(sorted(trials)),
         )
 
-    def run(strictness: float) -> Trial:
-        found = detect(touches.spool, strictness=strictness, detectors=detectors)
-        trial = Trial(strictness, opened(found, begin))
-        progress(strictness)
+    def _run(self, strictness: float) -> Trial:
+        trial = self._tried.get(strictness)
+        if trial is None:
+            found = detect(self._touches.spool, strictness=strictness, detectors=self._detectors)
+            trial = self._tried[strictness] = Trial(strictness, opened(found, self._begin))
+            self._progress(strictness)
         return trial
-
-    trials = search(run, budget * user_days / 1_000, runs)
-    return Calibration(
-        touches.carrier, budget, last - first + 1, begin - first, user_days, tuple(sorted(trials))
-    )
 
 
 def search(run: Callable[[float], Trial], allowed: float, runs: int) -> list[Trial]:

@@ -14,18 +14,18 @@ import pytest
 
 from detectors.base import MEDIUM, Detector, Finding, Normal, Person, Touch
 from streams.flow.control import LOOSEST, STRICTEST
+from streams.flow.events import decode_block
 from streams.history.calibration import (
     RUNS,
     Calibration,
     CalibrationError,
-    Touches,
+    Calibrator,
     Trial,
-    by_carrier,
-    calibrate,
     poisson_interval,
     search,
 )
-from streams.history.touches import block, ending
+from streams.history.carriers import Touches, before, by_carrier
+from streams.history.touches import Spool, block, ending
 from tests.archives import touch
 from tests.senders import DAY, HOUR, MONDAY
 
@@ -92,7 +92,7 @@ def test_the_least_strict_value_that_keeps_to_the_budget_is_chosen() -> None:
     staff = people(100)
     sizes = {(day, n): int(10 / (1 - rng.random()) ** 0.5) for day in range(40) for n in range(100)}
     for touches in kept(list(days(40, staff, lambda day, n: sizes[day, n]))):
-        result = calibrate(touches, 100, detectors=LARGE)
+        result = Calibrator(touches, detectors=LARGE).to(100)
     # Above the limit L lies a share (1/L)² of the touches: a tenth at strictness √10.
     assert result.chosen is not None
     assert isclose(result.chosen.strictness, 10**0.5, rel_tol=0.12)
@@ -103,14 +103,14 @@ def test_the_least_strict_value_that_keeps_to_the_budget_is_chosen() -> None:
 
 def test_what_alerts_in_the_warm_up_does_not_count() -> None:
     for touches in kept(list(days(10, people(20), lambda day, n: 50 if day < 5 else 1))):
-        result = calibrate(touches, 1_000, warm_up=0.5, runs=1, detectors=LARGE)
+        result = Calibrator(touches, warm_up=0.5, detectors=LARGE).to(1_000, runs=1)
     assert result.trials == (Trial(1.0, Counter()),)
 
 
 def test_carriers_are_calibrated_apart() -> None:
     quiet = list(days(10, people(10), lambda day, n: 1))
     loud = list(days(10, people(10, "other"), lambda day, n: 20))
-    results = [calibrate(touches, 10, runs=3, detectors=LARGE) for touches in kept(quiet + loud)]
+    results = [Calibrator(touches, detectors=LARGE).to(10, runs=3) for touches in kept(quiet + loud)]
     assert [result.carrier for result in results] == ["other", "vnx"]
     chosen = [result.chosen.strictness if result.chosen else None for result in results]
     assert chosen[0] is not None
@@ -171,7 +171,7 @@ def test_nothing_left_after_the_warm_up_is_an_error_with_the_remedy() -> None:
         with pytest.raises(
             CalibrationError, match=r"nothing is left after the warm-up share 0\.5; give a longer"
         ):
-            calibrate(touches, 1, detectors=LARGE)
+            Calibrator(touches, detectors=LARGE).to(1)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,24 @@ def test_intervals_are_those_of_the_poisson_distribution(count: int, low: float,
     """Exact values by Garwood (1936)."""
     ends = poisson_interval(count)
     assert ends == pytest.approx((low, high), rel=0.02, abs=0.02)
+
+
+def test_what_was_tried_for_one_budget_is_not_run_again_for_another() -> None:
+    tried: list[float] = []
+    for touches in kept(list(days(10, people(20), lambda day, n: 5 + n))):
+        calibrator = Calibrator(touches, detectors=LARGE, progress=tried.append)
+        strict, loose = calibrator.to(100), calibrator.to(400)
+    assert len(tried) == len(set(tried))
+    assert strict.chosen is not None
+    assert loose.chosen is not None
+    assert strict.chosen.strictness > loose.chosen.strictness
+
+
+def test_days_before_another_are_kept_apart_with_their_user_days() -> None:
+    rows = list(days(6, people(3), lambda day, n: 1))
+    first = rows[0].time // DAY
+    with Spool() as spool:
+        touches = before([block(rows), ending(rows[-1].st)], first + 4, spool)
+        kept_rows = [row for value in spool for row in decode_block(value).touches]
+    assert len(kept_rows) == touches.rows == 12
+    assert touches.days() == (first, first + 3)
