@@ -7,20 +7,28 @@ The topic itself is the audit: who, what, until when, why; it is kept for ever.
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated, Literal
 
 import msgspec
 
+from detectors import DETECTORS
+from detectors.honeytoken import HoneyToken
+from detectors.model_score import ModelScore
+from detectors.risk import RiskScore
 from streams.flow.events import Code, Short
 
 #: Kinds, in the order of their codes.
 CONTROL_KINDS = ("verdict", "suppress", "watch", "strictness", "model")
 VERDICTS = ("true_positive", "false_positive", "benign")
 SWITCH = ("on", "off")
-#: Modes of a model: scores without a say, has a say, is not asked.
-MODEL_MODES = ("shadow", "active", "off")
 #: Bounds of the factor on every detector's limits.
 STRICTEST, LOOSEST = 8.0, 0.25
+MODEL = re.compile(r"(?:shadow|active):[0-9a-f]{64}|off")
+DAY = 86_400_000
+#: The longest time (ms) a suppression or a watch may be given at once: both end by themselves.
+LONGEST = 90 * DAY
 
 
 class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
@@ -56,4 +64,64 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
 
 def suppressible(detector: str) -> bool:
     """Whether alerts of a detector may be suppressed: a honeytoken has no innocent reader."""
-    return detector != "honeytoken"
+    return detector != HoneyToken.name
+
+
+def known_detectors() -> tuple[str, ...]:
+    """Names alerts are told under: the detectors of the catalogue, and what weighs them up."""
+    return (*(detector.name for detector in DETECTORS), ModelScore.name, RiskScore.name)
+
+
+def fault(record: ControlRecord, time: int, until: int) -> tuple[str, str] | None:
+    """What keeps a record from taking effect: the field, and what is wrong or missing; None when nothing does.
+
+    Args:
+        time, until: the record's, ms since the epoch; `until` 0 when it has none.
+    """
+    kind, value = record.kind, record.value
+    if kind == "verdict":
+        if value not in VERDICTS:
+            return "value", f"a verdict is one of {', '.join(VERDICTS)}"
+        missing = next((name for name in ("alert", "actor", "detector") if not getattr(record, name)), None)
+        return (missing, "an alert (its uid), its detector and its person are needed") if missing else None
+    if kind == "strictness":
+        factor = f"the factor on the detectors' limits is a number from {LOOSEST:g} to {STRICTEST:g}"
+        return None if LOOSEST <= _number(value) <= STRICTEST else ("value", factor)
+    if kind == "model":
+        return (
+            None if MODEL.fullmatch(value) else ("value", "the value is shadow:SHA256, active:SHA256 or off")
+        )
+    return _switch_fault(record, time, until)
+
+
+def _switch_fault(record: ControlRecord, time: int, until: int) -> tuple[str, str] | None:
+    if record.value not in SWITCH:
+        return "value", f"the value is one of {', '.join(SWITCH)}"
+    if not record.why.strip():
+        return "why", "say why; an empty reason is not one (a case number will do)"
+    if not record.actor and (record.kind == "watch" or not record.detector):
+        return "actor", "say whom" if record.kind == "watch" else "say whom, which detector, or both"
+    if record.value == "off":
+        return None
+    if record.kind == "suppress" and not suppressible(record.detector):
+        why = (
+            "a honeytoken cannot be suppressed: no work leads to one, so whoever opens one is always told of"
+        )
+        return "detector", why
+    if record.detector and record.detector not in known_detectors():
+        return "detector", f"no detector has that name; there are: {', '.join(known_detectors())}"
+    if not until:
+        return "until", "say until when, as RFC 3339 with offset, e.g. 2026-12-01T00:00:00+07:00"
+    if until <= time:
+        return "until", "its end is not in the future"
+    if until - time > LONGEST:
+        ahead = f"at most {LONGEST // DAY} days ahead, so that everything ends by itself"
+        return "until", f"{ahead}; give it anew when that time has come"
+    return None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

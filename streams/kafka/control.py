@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
@@ -17,8 +17,7 @@ import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
-from detectors import DETECTORS
-from streams.flow.control import LOOSEST, STRICTEST, SWITCH, VERDICTS, ControlRecord, suppressible
+from streams.flow.control import ControlRecord, fault
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import CONTROL
 from streams.kafka.reading import read_topic
@@ -29,14 +28,9 @@ log = structlog.get_logger(__name__)
 
 Kind = Literal["verdict", "suppress", "watch", "strictness", "model"]
 
-#: The longest time a suppression or a watch may be given at once: both end by themselves.
-LONGEST = timedelta(days=90)
 LONGEST_WHY = 2_000
 #: Years a time may be in.
 EARLIEST, LATEST = 1970, 9998
-#: What tells of people besides the detectors of the catalogue: the score over all of them, and the models.
-WEIGHING = ("risk", "model")
-MODEL = re.compile(r"(?:shadow|active):[0-9a-f]{64}|off")
 
 _decode = msgspec.json.Decoder(ControlRecord).decode
 _when = msgspec.json.Decoder(datetime)
@@ -120,71 +114,23 @@ def check(record: ControlRecord) -> None:
     try:
         # A Struct is not checked when it is made, only when it is read.
         _decode(msgspec.json.encode(record))
-        time = moment(record.time)
+        time = _ms(moment(record.time))
     except UnicodeEncodeError:
         raise ControlError(
             f"{record.kind}: a field holds bytes that are no text; write it in UTF-8"
         ) from None
     except (msgspec.DecodeError, ValueError) as exc:
         raise ControlError(f"{record.kind}: {_reason(exc)}; see `parcelwatch {record.kind} --help`") from None
-    fault = _fault(record, time)
-    if fault:
-        raise ControlError(f"{record.kind}: {fault}")
-
-
-def known_detectors() -> tuple[str, ...]:
-    """Names alerts are told under: the detectors of the catalogue, and what weighs them up."""
-    return (*(detector.name for detector in DETECTORS), *WEIGHING)
-
-
-def _fault(record: ControlRecord, time: datetime) -> str:
-    if record.kind == "verdict":
-        if record.value not in VERDICTS:
-            return f"a verdict is one of {', '.join(VERDICTS)}"
-        whole = record.alert and record.actor and record.detector
-        return "" if whole else "an alert (its uid), its detector and its person are needed"
-    if record.kind == "strictness":
-        return _strictness_fault(record.value)
-    if record.kind == "model":
-        return "" if MODEL.fullmatch(record.value) else "value is shadow:SHA256, active:SHA256 or off"
-    return _switch_fault(record, time)
-
-
-def _strictness_fault(value: str) -> str:
     try:
-        if LOOSEST <= float(value) <= STRICTEST:
-            return ""
+        until = _ms(moment(record.until)) if record.until else 0
     except ValueError:
-        pass
-    return f"the factor on the detectors' limits is a number from {LOOSEST:g} to {STRICTEST:g}"
+        until = 0  # as good as none
+    if wrong := fault(record, time, until):
+        raise ControlError(f"{record.kind}: {wrong[1]}")
 
 
-def _switch_fault(record: ControlRecord, time: datetime) -> str:
-    if record.value not in SWITCH:
-        return f"value is one of {', '.join(SWITCH)}"
-    if not record.why.strip():
-        return "say why; an empty reason is not one (a case number will do)"
-    if not record.actor and (record.kind == "watch" or not record.detector):
-        return "say whom" if record.kind == "watch" else "say whom, which detector, or both"
-    if record.value == "off":
-        return ""
-    if record.kind == "suppress" and record.detector:
-        if not suppressible(record.detector):
-            return "a honeytoken cannot be suppressed: no work leads to one, so whoever opens one is always told of"
-        if record.detector not in known_detectors():
-            return f"no detector has that name; there are: {', '.join(known_detectors())}"
-    try:
-        until = moment(record.until)
-    except ValueError:
-        return "say until when, as RFC 3339 with offset, e.g. 2026-12-01T00:00:00+07:00"
-    if until <= time:
-        return "its end is not in the future"
-    if until - time > LONGEST:
-        return (
-            f"at most {LONGEST.days} days ahead, so that everything ends by itself; "
-            "give it anew when that time has come"
-        )
-    return ""
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def publish(settings: Settings, record: ControlRecord) -> tuple[int, int]:

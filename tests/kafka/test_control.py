@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from streams.flow.control import known_detectors
 from streams.flow.sources import source_partition
 from streams.flow.topics import ALERTS, CONTROL
 from streams.kafka import reading
@@ -19,7 +20,6 @@ from streams.kafka.control import (
     ControlError,
     Unreadable,
     check,
-    known_detectors,
     new_record,
     publish,
     read,
