@@ -220,7 +220,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused(folder: Registry) -> 
 def test_a_description_that_makes_no_sense_is_refused(
     folder: Registry, models: ModelPair, raw: bytes
 ) -> None:
-    with pytest.raises(ModelError, match="cannot use .*; train a new one"):
+    with pytest.raises(ModelError, match=r"cannot use .*; train a new one"):
         folder.load(planted(folder, rewritten(stored(folder, models), **{SCHEMA: raw})))
 
 
