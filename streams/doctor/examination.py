@@ -11,6 +11,7 @@ from pathlib import Path
 from streams.doctor.check import Check, red
 from streams.doctor.kafka import check_kafka
 from streams.doctor.local import check_data_dir, check_keys, check_outbox
+from streams.doctor.models import check_models
 from streams.doctor.network import check_receiver, check_receivers, check_worker
 from streams.settings import Settings
 
@@ -31,6 +32,7 @@ def examine(settings: Settings, outbox: Path, *, timeout: float = 3.0, deadline:
         "worker": lambda: [check_worker(settings, timeout)],
         "data folder": lambda: [check_data_dir(settings)],
         "keys": lambda: [check_keys(settings)],
+        "models": lambda: check_models(settings),
         "receivers": lambda: check_receivers(settings),
         **{
             f"receiver {name}": partial(_one, check_receiver, name, settings, timeout)

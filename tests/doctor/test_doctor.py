@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from streams.cli import main
 from streams.doctor import Check, Status, examine
 from streams.doctor.examination import _side_by_side
 from streams.doctor.local import check_data_dir, check_keys, check_outbox
+from streams.doctor.models import check_models
 from streams.doctor.network import check_receiver, check_worker
+from streams.kafka.control import Entry, new_record
 from streams.monitoring.health import serve
 from streams.monitoring.metrics import Metrics, new_registry
 from streams.privacy.tokens import Keyring
@@ -221,3 +224,13 @@ async def test_another_process_on_the_workers_port_is_not_taken_for_it(settings:
     check = await asked_worker(settings, new_registry())
     assert check.status is Status.RED
     assert "is no worker" in check.detail
+
+
+def test_a_model_in_force_that_cannot_be_used_here_is_red(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = new_record("model", "vnx", datetime.now(UTC), value="active:" + "a" * 64)
+    monkeypatch.setattr("streams.doctor.models.read", lambda _: iter([Entry(record, 0, 0, 0)]))
+    [check] = check_models(settings)
+    assert (check.name, check.status) == ("model vnx", Status.RED)
+    assert "parcelwatch train" in check.detail

@@ -105,7 +105,7 @@ async def test_all_is_green_when_all_is_well_and_the_dead_group_is_named_afterwa
     for consumer in members:
         await consumer.stop()
     assert [check for check in checks.values() if check.status is not Status.GREEN] == []
-    assert checks["topics"].detail == "all 10 as needed"
+    assert checks["topics"].detail == "all 11 as needed"
     assert checks["worker group"].detail == f"1 live in group {live.app_id}"
     assert checks["lag access-events"].detail == "0 records behind"
     gone = await asyncio.to_thread(ask, live)
