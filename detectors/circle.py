@@ -13,7 +13,7 @@ REST = tuple(f"circle.rest.{handlers}" for handlers in range(HANDLERS + 1))
 PIONEER, AGE = "circle.pioneer", "circle.age"
 MOST_COWORKERS = 64
 #: Rests a day teaches at the most: enough for a company to learn from, and no one person's day is the company's.
-MOST_RESTS, MOST_LONG = 24, 2
+MOST_RESTS, MOST_LONG = 24, 4
 MEMORY = 28
 
 

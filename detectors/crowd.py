@@ -133,7 +133,7 @@ class Crowd(Detector[State]):
             # Nobody has learnt yet what is usual.
             return LARGEST
         usual = max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company))
-        return max(self.floor, self.factor * usual)
+        return max(self.floor, self.factor * usual) * normal.strictness
 
     def explained(self, state: State, late: Late) -> None:
         if late.explanation in PERSONAL:

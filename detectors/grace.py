@@ -6,7 +6,7 @@ import msgspec
 
 from detectors.base import Late, Touch
 
-#: Touches that may wait at once; who has more of them is judged by the oldest without waiting.
+#: Touches that may wait at once, unless said otherwise; who has more is judged by the oldest without waiting.
 MOST_WAITING = 32
 
 
@@ -32,13 +32,13 @@ class Grace(msgspec.Struct, array_like=True):
 
     waiting: list[Waiting] = []
 
-    def add(self, touch: Touch, size: int = 1) -> list[Waiting]:
-        """Let a touch wait; gives those that must make room for it."""
+    def add(self, touch: Touch, size: int = 1, most: int = MOST_WAITING) -> list[Waiting]:
+        """Let a touch wait; gives those that must make room for it when more than `most` would wait."""
         waiting = [
             *self.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel, size)
         ]  # fmt: skip
-        self.waiting = waiting[-MOST_WAITING:]
-        return waiting[:-MOST_WAITING]
+        self.waiting = waiting[-most:]
+        return waiting[:-most]
 
     def explained(self, late: Late) -> None:
         """The reason of a touch has come: it waits no more."""

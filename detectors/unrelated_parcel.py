@@ -24,7 +24,7 @@ from detectors.base import (
     log_bin,
 )
 from detectors.circle import Circle
-from detectors.habits import second
+from detectors.grace import Grace, Waiting
 from detectors.words import against_usual
 
 HOUR = 3_600_000
@@ -35,26 +35,17 @@ SPANS = (
     ("7 working days", "7 ngày làm việc"),
 )
 MEASURES = tuple(f"unrelated.{days}d" for days in WINDOWS)
-MOST_WAITING, MOST_COUNTED, MOST_SAMPLES, MEMORY = 64, 32, 12, 28
-
-
-class Waiting(msgspec.Struct, array_like=True):
-    """An unexplained touch in its grace period."""
-
-    touch: tuple[int, int, int]
-    time: int
-    parcel: str
+MOST_WAITING, MOST_COUNTED, MOST_SAMPLES, MEMORY = 64, 32, 12, 35
 
 
 class State(msgspec.Struct, array_like=True):
     """What is known of one person's relations.
 
     Attributes:
-        waiting: unexplained touches whose reason may still come, oldest first.
+        grace: unexplained touches whose reason may still come.
         days: unrelated parcels of the latest worked days, the present one last.
         begins: event time of the first of each of those days; 0 for none.
-        past: by window, its sums at the end of finished days, oldest first. usual: the second highest of each,
-            but for sums that share a day with the present window: a leak must not become its own baseline.
+        past: unrelated parcels of finished days, oldest first. usual: by window, what is usual of them, see `_usual`.
         cap: the one-day limit broken today, 0 for none.
         look: how many parcels today must have before the limits are worth another look.
         counted: latest touches that waited in vain and were counted. samples: latest unrelated parcels.
@@ -62,11 +53,11 @@ class State(msgspec.Struct, array_like=True):
         clear: worked days without a case before today; a window that holds one teaches nobody.
     """
 
-    waiting: list[Waiting] = []
+    grace: Grace = msgspec.field(default_factory=Grace)
     days: list[int] = msgspec.field(default_factory=lambda: [0] * WINDOWS[-1])
     begins: list[int] = msgspec.field(default_factory=lambda: [0] * WINDOWS[-1])
-    past: list[list[int]] = msgspec.field(default_factory=lambda: [[] for _ in WINDOWS])
-    usual: list[int] = msgspec.field(default_factory=lambda: [0] * len(WINDOWS))
+    past: list[int] = []
+    usual: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(WINDOWS))
     cap: int = 0
     look: int = 0
     counted: list[tuple[int, int, int]] = []
@@ -74,6 +65,18 @@ class State(msgspec.Struct, array_like=True):
     circle: Circle = msgspec.field(default_factory=Circle)
     lean: bool = False
     clear: int = WINDOWS[-1]
+
+
+def _usual(past: list[int], days: int) -> float:
+    """The highest sum of so many days on end that no single odd day can have made: each is in as many sums.
+
+    Days the present window may share are left out: a leak must not become its own baseline.
+    """
+    earlier = past[:-days]
+    sums = sorted(sum(earlier[end - days : end]) for end in range(days, len(earlier) + 1))
+    if sums:
+        return float(sums[max(0, len(sums) - days - 1)])
+    return days * sum(earlier) / len(earlier) if earlier else 0.0
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,8 @@ class UnrelatedParcel(Detector[State]):
         return self._count(state, touch.time, touch.parcel, normal) if far else 0.0
 
     def _wait(self, state: State, touch: Touch, normal: Normal) -> float:
-        waiting = [*state.waiting, Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel)]
         # Who has this many waiting is a case whether or not one of them gets its reason.
-        over, state.waiting = waiting[:-MOST_WAITING], waiting[-MOST_WAITING:]
+        over = state.grace.add(touch, most=MOST_WAITING)
         return max((self._give_up(state, wait, normal) for wait in over), default=0.0)
 
     def _give_up(self, state: State, wait: Waiting, normal: Normal) -> float:
@@ -196,10 +198,10 @@ class UnrelatedParcel(Detector[State]):
     def _limit(self, state: State, index: int, normal: Normal) -> float:
         """What a window may have without being a case."""
         group, days = normal.group(self.group_days), WINDOWS[index]
-        newcomer = (state.lean or group is not normal.peers) and len(state.past[0]) < self.own_days
+        newcomer = (state.lean or group is not normal.peers) and len(state.past) < self.own_days
         cold = newcomer or group is None or not self._taught(group, index)
         limit = float(self.cold[index] if cold else self._floors(state)[index]) - 1
-        if len(state.past[index]) >= self.own_days + days:
+        if len(state.past) >= self.own_days + days:
             limit = max(limit, self.own_factor * state.usual[index])
         if group:
             share = self.lean_quantile if state.lean else self.quantile
@@ -207,7 +209,7 @@ class UnrelatedParcel(Detector[State]):
             single = group.quantile(MEASURES[0], share)
             reached = max(group.quantile(MEASURES[index], share), sqrt(days) * single)
             limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
-        return limit
+        return limit * normal.strictness
 
     @staticmethod
     def _taught(group: Norm, index: int) -> bool:
@@ -215,7 +217,7 @@ class UnrelatedParcel(Detector[State]):
         return bool(group.share(MEASURES[index], 0) or group.quantile(MEASURES[index], 1.0))
 
     def explained(self, state: State, late: Late) -> None:
-        state.waiting = [wait for wait in state.waiting if wait.touch != late.touch]
+        state.grace.explained(late)
         if late.touch in state.counted:
             state.counted = [touch for touch in state.counted if touch != late.touch]
             # The latest day with any is the likeliest it counted on.
@@ -223,12 +225,11 @@ class UnrelatedParcel(Detector[State]):
             state.days[latest] = max(0, state.days[latest] - 1)
 
     def wake(self, state: State) -> int:
-        return state.waiting[0].time + self.grace * HOUR if state.waiting else 0
+        waiting = state.grace.waiting
+        return waiting[0].time + self.grace * HOUR if waiting else 0
 
     def ripen(self, state: State, now: int, normal: Normal) -> float:
-        end = now - self.grace * HOUR
-        ripe = [wait for wait in state.waiting if wait.time <= end]
-        state.waiting = [wait for wait in state.waiting if wait.time > end]
+        ripe = state.grace.end(now - self.grace * HOUR)
         return max((self._give_up(state, wait, normal) for wait in ripe), default=0.0)
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
@@ -236,7 +237,7 @@ class UnrelatedParcel(Detector[State]):
         days = WINDOWS[index]
         group = normal.group(self.group_days) or normal.company
         peers = group.quantile(MEASURES[index], self.quantile)
-        usual, known = state.usual[index], len(state.past[index]) >= self.own_days + days
+        usual, known = state.usual[index], len(state.past) >= self.own_days + days
         context = touch is None or touch.context
         span_en, span_vi = SPANS[index]
         why_en = (
@@ -285,14 +286,13 @@ class UnrelatedParcel(Detector[State]):
             # A day that was a case by itself is told; neither sums of days nor others' baselines grow by it.
             state.days[-1] = min(state.days[-1], state.cap)
         sums = self._sums(state)
-        state.past = [[*past, total][-MEMORY:] for past, total in zip(state.past, sums, strict=True)]
-        state.usual = [second(past[:-days]) for days, past in zip(WINDOWS, state.past, strict=True)]
+        state.past = [*state.past, state.days[-1]][-MEMORY:]
+        state.usual = [_usual(state.past, days) for days in WINDOWS]
         state.days, state.begins = [*state.days[1:], 0], [*state.begins[1:], 0]
-        finished = len(state.past[0])
         lessons = [
             (measure, log_bin(total))
             for days, measure, total in zip(WINDOWS, MEASURES, sums, strict=True)
-            if days <= min(finished, state.clear)
+            if days <= min(len(state.past), state.clear)
         ]
         lessons += state.circle.close_day(teach=state.clear > 0)
         state.clear = min(state.clear + 1, WINDOWS[-1])

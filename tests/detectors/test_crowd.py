@@ -65,6 +65,11 @@ def test_alerts_only_above_what_is_usual_among_peers() -> None:
     assert Watch(DETECTOR, normal).see(look(at(), crowd=12))
 
 
+def test_stricter_means_larger_crowds(normal: Normal) -> None:
+    assert Watch(DETECTOR, normal._replace(strictness=1.2)).see(look(at(), crowd=13))
+    assert not Watch(DETECTOR, normal._replace(strictness=1.4)).see(look(at(), crowd=13))
+
+
 def test_silent_where_many_hands_are_usual() -> None:
     normal = colleagues(DETECTOR, *(busy(WEEKS, 16) for _ in range(8)))
     assert not Watch(DETECTOR, normal).see(*(look(at(0, 9 + n / 10), n, 16) for n in range(50)))

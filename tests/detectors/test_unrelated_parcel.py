@@ -209,6 +209,27 @@ def test_silent_where_everybody_is_the_first_to_touch() -> None:
     assert not veteran(pioneers, list(work(WEEKS))).see(*work([0]))
 
 
+def test_alerts_though_there_was_one_odd_day_weeks_ago(without_context: Normal) -> None:
+    """One odd day is in seven sums of seven days: were it usual for all of them, a leak would hide behind it."""
+    odd = [touch(at(-20, 18 + n / 10), parcel=f"k1.o{n}", others=(11, 12), idle=172_800) for n in range(4)]
+    life = sorted([*teamwork(WEEKS), *odd], key=lambda row: row.time)
+    watch = Watch(DETECTOR, without_context)
+    watch.see(*life)
+    rows = [touch(at(n, 9), parcel=f"k1.p{n}", others=(11, 12), idle=172_800) for n in range(5)]
+    assert watch.see(*rows)
+
+
+def test_twice_as_strict_takes_twice_as_many(normal: Normal) -> None:
+    def told(strictness: float, parcels: int) -> bool:
+        watch = veteran(normal._replace(strictness=strictness), explained(WEEKS))
+        watch.see(*views(at(hour=9), parcels=parcels, minutes=120, context=True))
+        return bool(watch.pass_time(at(hour=20)))
+
+    assert told(1.0, 12)
+    assert not told(2.0, 12)
+    assert told(2.0, 24)
+
+
 def test_silent_on_a_declared_service_account(normal: Normal) -> None:
     watch = Watch(DETECTOR, normal)
     watch.see(*views(at(hour=1), parcels=500, minutes=60, context=True, who=SERVICE))
