@@ -137,9 +137,17 @@ class BorrowedLogin(Detector[State]):
             self._move(state, touch, normal)
         elif not state.grounds:
             return 0.0
-        state.time = touch.time
-        count = taken(touch)
-        return self._count(state, touch, count, normal) if count else 0.0
+        time = state.time = touch.time
+        if touch.explanation or not (count := taken(touch)):
+            return 0.0
+        slot = time // SLOT
+        if slot != state.slot:
+            state.slot, state.count, state.away_count = slot, 0, 0
+        state.reads += count
+        now = state.count = state.count + count
+        if now > state.high:
+            state.high = now
+        return self._count_away(state, touch, count, normal) if state.new else 0.0
 
     def _move(self, state: State, touch: Touch, normal: Normal) -> None:
         """Other surroundings than those of the touch before: find out what is new about them."""
@@ -172,16 +180,7 @@ class BorrowedLogin(Detector[State]):
         peers = sum(group.share(NEW, mask) for mask in range(1, 8) if mask & bit) if group else 0.0
         return max(state.grounds[bit // 2].rate, peers)
 
-    def _count(self, state: State, touch: Touch, count: int, normal: Normal) -> float:
-        slot = touch.time // SLOT
-        if slot != state.slot:
-            state.slot, state.count, state.away_count = slot, 0, 0
-        state.count += count
-        state.reads += count
-        if state.count > state.high:
-            state.high = state.count
-        if not state.new:
-            return 0.0
+    def _count_away(self, state: State, touch: Touch, count: int, normal: Normal) -> float:
         state.away, state.away_count = state.away + count, state.away_count + count
         if touch.parcel:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]

@@ -32,6 +32,10 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 WINDOWS = (("5min", MINUTE, 5), ("1h", 5 * MINUTE, 12), ("1d", 60 * MINUTE, 24))
 SPANS = (300, 3_600, 86_400)
 SPANS_EN, SPANS_VI = ("5 minutes", "1 hour", "1 day"), ("5 phút", "1 giờ", "1 ngày")
+WHAT = (
+    ("parcels new to this person", "bưu gửi mà trước đó người này chưa xử lý"),
+    ("shipment records in bulk", "bản ghi bưu gửi theo lô"),
+)
 MEASURES = tuple(f"bulk.{what}.{name}" for what in ("parcels", "records") for name, _, _ in WINDOWS)
 #: Parcels told of, and finished days that a person's own baseline remembers.
 MOST_SAMPLES, MEMORY = 20, 28
@@ -51,7 +55,8 @@ class State(msgspec.Struct, array_like=True):
             record_at: event time of its first of each.
         room_parcels, room_records: what this minute may reach before a window needs a look: by the floors first, by
             the real limits once those were reached.
-        limits: by measure, as last worked out in event-time hour `hour`: they hold to its end. rings: one per measure.
+        limits: by measure, as last worked out in event-time hour `hour`: they hold to its end, whatever strictness is
+            by then: an hour late is early enough for what is calibrated on weeks. rings: one per measure.
         high: today's highest count by measure. caps: by measure, the limit that was broken today.
         past: by measure, the highest counts of the latest finished days, oldest first. usual: the second highest.
         samples: latest parcels of a growing window.
@@ -136,7 +141,7 @@ class BulkRead(Detector[State]):
             if records == 1:
                 records = 0
             if touch.explanation not in PERSONAL and not (touch.seen and time - touch.seen < IN_HAND):
-                self._count_parcel(state, touch)
+                self._count_parcel(state, touch, normal)
         if records:
             if not state.records:
                 state.record_at = time
@@ -155,12 +160,12 @@ class BulkRead(Detector[State]):
         ]
         state.told = 0
 
-    def _count_parcel(self, state: State, touch: Touch) -> None:
+    def _count_parcel(self, state: State, touch: Touch, normal: Normal) -> None:
         if not state.parcels:
             state.parcel_at = touch.time
         state.parcels += 1
         # Only when a window fills up, so that the state of quiet people stays small.
-        if state.parcels > state.room_parcels - self.floors[0] / 2:
+        if state.parcels > state.room_parcels - normal.strictness * self.floors[0] / 2:
             state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
 
     def _look(self, state: State, touch: Touch, normal: Normal) -> float:
@@ -197,23 +202,26 @@ class BulkRead(Detector[State]):
             state.hour = 0
         if state.parcels or state.records or stale or not state.minute:
             self._flush(state)
-            self._measure_room(state, state.limits if state.hour else self.floors)
+            limits, factor = (state.limits, 1.0) if state.hour else (self.floors, normal.strictness)
+            self._measure_room(state, limits, factor)
         state.minute = time // MINUTE
-        if state.samples and state.room_parcels > self.floors[0] / 2:
+        if state.samples and state.room_parcels > normal.strictness * self.floors[0] / 2:
             state.samples = []
 
-    def _measure_room(self, state: State, limits: Sequence[float]) -> None:
+    @staticmethod
+    def _measure_room(state: State, limits: Sequence[float], factor: float = 1.0) -> None:
         a, b, c, d, e, f = state.rings
+        g, h, i, j, k, m = limits
         # A float in memory as after decoding: equal states must give equal bytes.
-        state.room_parcels = float(min(limits[0] - a.total, limits[1] - b.total, limits[2] - c.total))
-        state.room_records = float(min(limits[3] - d.total, limits[4] - e.total, limits[5] - f.total))
+        state.room_parcels = float(min(factor * g - a.total, factor * h - b.total, factor * i - c.total))
+        state.room_records = float(min(factor * j - d.total, factor * k - e.total, factor * m - f.total))
 
     def _limit(self, state: State, measure: int, touch: Touch | None, normal: Normal) -> float:
         past = state.past[measure]
         own = self.own_factor * state.usual[measure] if len(past) >= self.own_days else 0.0
         group = normal.group(self.group_days)
         if group is None:
-            return float(max(self.cold[measure], own))
+            return float(normal.strictness * max(self.cold[measure], own))
         if group is not normal.peers and len(past) < self.own_days:
             own = self.cold[measure]
         high = group.quantile(MEASURES[measure], self.quantile)
@@ -221,17 +229,16 @@ class BulkRead(Detector[State]):
         if measure >= 3 and touch is not None and at_month_turn(touch.time, touch.tz):
             days = state.past[-1]
             if 2 * sum(map(bool, days)) > len(days):
-                limit = max(
-                    limit, self.month * max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile))
-                )
-        return float(limit)
+                usual = max(state.usual[-1], group.quantile(MEASURES[-1], self.quantile))
+                limit = max(limit, self.month * usual)
+        return float(normal.strictness * limit)
 
     def _worst(self, state: State, touch: Touch | None, normal: Normal) -> tuple[int, float, float] | None:
         """(measure, count, limit) of the window that exceeds its limit the most, if one does."""
         worst: tuple[int, float, float] | None = None
         for measure, ring in enumerate(state.rings):
             count = ring.total + (state.parcels if measure < 3 else state.records)
-            if count <= self.floors[measure]:
+            if count <= normal.strictness * self.floors[measure]:
                 continue
             limit = self._limit(state, measure, touch, normal)
             if count > limit and (worst is None or count / limit > worst[1] / worst[2]):
@@ -242,11 +249,7 @@ class BulkRead(Detector[State]):
         measure, count, limit = self._worst(state, touch, normal) or (0, float(state.parcels), 1.0)
         window = measure % 3
         since, parcels, records = self._burst(state, measure, limit)
-        what_en, what_vi = (
-            ("parcels new to this person", "bưu gửi mà trước đó người này chưa xử lý")
-            if measure < 3
-            else ("shipment records in bulk", "bản ghi bưu gửi theo lô")
-        )
+        what_en, what_vi = WHAT[measure // 3]
         group: Norm = normal.group(self.group_days) or normal.company
         known = len(state.past[measure]) >= self.own_days
         usual = state.usual[measure]
@@ -261,11 +264,7 @@ class BulkRead(Detector[State]):
             window=SPANS[window],
             since=since,
             measures={"count": count, "records": float(taken), "limit": round(limit, 1)},
-            baseline={
-                "own_high": float(usual),
-                "peers_high": round(peers, 1),
-                "peer_days": float(group.days),
-            },
+            baseline={"own_high": usual, "peers_high": round(peers, 1), "peer_days": group.days},
             parcels=tuple(state.samples),
             en=(
                 f"Read {count:,.0f} {what_en} within {SPANS_EN[window]}, more than the limit of {limit:,.0f}: "

@@ -132,12 +132,12 @@ class DormantAccount(Detector[State]):
             return self._gone(state, touch)
         if who.service:
             return 0.0
-        time = touch.time
-        if time - state.last > DAY:
-            self._wake_up(state, touch, normal)
-        if time > state.last:
-            state.last = time
-        if not (count := taken(touch)):
+        silent = touch.time - state.last
+        if silent > 0:
+            if silent > DAY:
+                self._wake_up(state, touch, normal)
+            state.last = touch.time
+        if touch.explanation or not (count := taken(touch)):
             return 0.0
         state.reads += count
         if touch.action in EXPORTS:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import log10, sqrt
+from math import ceil, log10, sqrt
 from operator import mul
 from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from detectors.base import (
-    ACTION_CODES,
-    HIGH,
-    LOW,
-    MEDIUM,
-    Detector,
-    Finding,
-    Late,
-    Lesson,
-    Normal,
-    Person,
-    Touch,
-    log_bin,
+    ACTION_CODES, HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Normal, Touch, log_bin,
 )  # fmt: skip
 
 SCAN = ACTION_CODES["scan"]
 #: What is counted: parcels new to the person that lack a relation or had long lain untouched, and all new ones.
 ODD, NEW = range(2)
+#: The same in words, odd parcels first with and then without context.
+WHICH = (
+    ("parcels that no relation explains", "bưu gửi không có quan hệ công việc nào giải thích"),
+    ("parcels that had long lain untouched", "bưu gửi đã lâu không ai đụng tới"),
+    ("new parcels", "bưu gửi mới"),
+)
 #: Worked days a window has.
 WINDOWS = (5, 10, 20)
 MEASURES = tuple(f"slow.{what}.{days}d" for what in ("odd", "new") for days in WINDOWS)
@@ -74,6 +69,7 @@ class Excess(NamedTuple):
         found: parcels in the window, heavy days cut. expected: at the own level.
         spread: standard deviation of such a sum.
         limit: standard deviations from which it is a case. needed: parcels from which it is one.
+        cut: whether heavy days were cut; not, where even all parcels make no case.
     """
 
     measure: int
@@ -82,6 +78,7 @@ class Excess(NamedTuple):
     spread: float
     limit: float
     needed: float
+    cut: bool = True
 
     @property
     def z(self) -> float:
@@ -127,7 +124,6 @@ class LowAndSlow(Detector[State]):
         group_days, quantile, group_factor: person-days a group needs, the share of them that must lie below, and the
             margin over that.
 
-
     >>> from detectors.testing import Watch, work
     >>> watch = Watch(LowAndSlow())
     >>> watch.see(*work(range(-20, 0), parcels=2, context=True))
@@ -155,20 +151,21 @@ class LowAndSlow(Detector[State]):
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         if touch.seen or touch.explanation or not touch.parcel or touch.action == SCAN:
             return 0.0
-        who: Person = touch.who
-        if who.service:
+        if touch.who.service:
             return 0.0
         today, look = state.today, state.look
-        today[NEW] += 1
+        new = today[NEW] = today[NEW] + 1
         if touch.context:
             state.late = True
-            state.open = [*state.open, _mark((touch.src, touch.off, touch.idx))][-MOST_OPEN:]
-        if touch.context or (touch.others and touch.idle >= self.dormant * 3600):
+            state.open.append(_mark((touch.src, touch.off, touch.idx)))
+            del state.open[:-MOST_OPEN]
+        if touch.context or (touch.idle >= self.dormant * 3600 and touch.others):
             today[ODD] += 1
             if not state.begins[-1]:
                 state.begins[-1] = touch.time // 1000
-            state.samples = [*state.samples, touch.parcel][-MOST_SAMPLES:]
-        if today[ODD] < look[ODD] and today[NEW] < look[NEW]:
+            state.samples.append(touch.parcel)
+            del state.samples[:-MOST_SAMPLES]
+        if new < look[NEW] and today[ODD] < look[ODD]:
             return 0.0
         excesses = self._excesses(state, normal)
         worst = self._worst(excesses)
@@ -181,12 +178,16 @@ class LowAndSlow(Detector[State]):
 
     @staticmethod
     def _next_look(state: State, excesses: Sequence[Excess]) -> list[int]:
-        """By what is counted, how many parcels today must have before a window can have become a case."""
+        """By what is counted, how many parcels today must have before a window can have become a case.
+
+        Stricter or less strict limits take effect at the next look, at the latest the next day: windows last for days.
+        """
         look = [NEVER, NEVER]
+        cut = any(excess.cut for excess in excesses)
         for excess in excesses:
-            what = excess.measure // len(WINDOWS)
+            what, short = excess.measure // len(WINDOWS), excess.needed - excess.found
             # A parcel more can raise the median too, and by it what is left of heavy days: half the way is safe enough.
-            ahead = state.today[what] + 1 + int(excess.needed - excess.found) // 2
+            ahead = state.today[what] + (1 + int(short) // 2 if cut else max(1, ceil(short)))
             look[what] = min(look[what], ahead)
         return look
 
@@ -198,36 +199,40 @@ class LowAndSlow(Detector[State]):
 
     def _excesses(self, state: State, normal: Normal | None) -> list[Excess]:
         """The windows that have enough days before them; without a `normal`, those of finished days alone."""
-        found = []
+        found: list[Excess] = []
         live = normal is not None and not state.late
+        if len(state.told) + live < WINDOWS[0] + self.own_days:
+            return found
         group = normal.group(self.group_days) if normal else None
+        strictness, any_told = normal.strictness if normal else 1.0, True in state.told
         for measure, name in enumerate(MEASURES):
             what, index = divmod(measure, len(WINDOWS))
             length, days = WINDOWS[index], state.days[what]
-            recent = [*days, state.today[what]] if live else days
-            before = max(0, len(recent) - length)
-            own = days[:before]
-            if True in state.told:
+            before = len(days) + live - length
+            if before < self.own_days:
+                continue
+            own, latest = days[:before], days[before:]
+            if any_told:
                 own = [count for count, told in zip(own, state.told, strict=False) if not told]
             size = len(own)
             if size < self.own_days:
                 continue
+            if live:
+                latest.append(state.today[what])
             total = sum(own)
             level = total / size
-            expected, latest = level * length, recent[-length:]
-            raw, least = sum(latest), float(self.least[index])
+            expected = level * length
+            raw, least = sum(latest), strictness * self.least[index]
             if raw <= expected or (live and raw < expected + least):
                 # Most days end here: no spread can make it a case.
-                found.append(
-                    Excess(measure, float(raw), expected, 1.0, self.excess, max(expected + least, raw + 1.0))
-                )
+                needed = max(expected + least, raw + 1.0)
+                found.append(Excess(measure, float(raw), expected, 1.0, self.excess, needed, cut=False))
                 continue
             # Counts spread at least like Poisson's, and the level itself is only known from so many days.
             variance = max(0.0, sum(map(mul, own, own)) - level * total) / (size - 1) + level + 4
             spread = sqrt(variance * length * (1 + length / size))
-            limit = self.excess
-            if group is not None:
-                limit = max(limit, self.group_factor * group.quantile(name, self.quantile) / QUARTERS)
+            peers = group.quantile(name, self.quantile) if group is not None else 0.0
+            limit = strictness * max(self.excess, self.group_factor * peers / QUARTERS)
             needed = expected + max(least, limit * spread)
             found.append(Excess(measure, float(sum(_cut(latest))), expected, spread, limit, needed))
         return found
@@ -249,13 +254,7 @@ class LowAndSlow(Detector[State]):
         peers = group.quantile(MEASURES[worst.measure], self.quantile) / QUARTERS if group else 0.0
         begins = [begin for begin in state.begins[-days - 1 :] if begin]
         context = touch is None or touch.context
-        which_en, which_vi = (
-            ("new parcels", "bưu gửi mới")
-            if what == NEW
-            else ("parcels that no relation explains", "bưu gửi không có quan hệ công việc nào giải thích")
-            if context
-            else ("parcels that had long lain untouched", "bưu gửi đã lâu không ai đụng tới")
-        )
+        which_en, which_vi = WHICH[2 if what == NEW else int(not context)]
         peers_en = f"peers stay within {peers:.1f}" if group else "peers have no history yet"
         peers_vi = f"đồng nghiệp không quá {peers:.1f}" if group else "đồng nghiệp chưa có lịch sử"
         return Finding(
@@ -289,12 +288,8 @@ class LowAndSlow(Detector[State]):
         state.days = [[*days, count][-MEMORY:] for days, count in zip(state.days, state.today, strict=True)]
         state.told = [*state.told, state.case][-MEMORY:]
         state.begins = [*state.begins, 0][-WINDOWS[-1] - 1 :]
-        lessons: list[Lesson] = []
-        if not state.case:
-            lessons = [
-                (MEASURES[excess.measure], log_bin(QUARTERS * excess.z))
-                for excess in self._excesses(state, None)
-            ]
+        excesses = [] if state.case else self._excesses(state, None)
+        lessons = [(MEASURES[excess.measure], log_bin(QUARTERS * excess.z)) for excess in excesses]
         state.today, state.look, state.open = [0, 0], [1, 1], []
         state.case = state.late = False
         return lessons

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from detectors.base import ACTIONS, HIGH, LOW, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Person, Touch
+from detectors.base import ACTIONS, HIGH, LOW, MEDIUM, Detector, Finding, Lesson, Norm, Normal, Touch
 
 HOUR = 3_600_000
 #: The steps. Those of one stage stand for each other: the rarest that was met counts.
@@ -130,25 +130,29 @@ class SequenceOfSteps(Detector[State]):
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
         step = -1 if touch.explanation or touch.failed else STEPS[touch.action]
-        device = touch.device
-        if device and (not state.devices or device != state.devices[-1]):
+        device, devices, new = touch.device, state.devices, False
+        if device and (not devices or device != devices[-1]):
             new = self._meet(state, device)
         elif step < 0:
             return 0.0
-        else:
-            new = False
-        who: Person = touch.who
-        if who.service:
+        if touch.who.service:
             return 0.0
-        time = touch.time
+        time, last, span = touch.time, state.last, self.window * HOUR
         if new:
-            self._note(state, DEVICE, time)
+            self._note(state, DEVICE, time, span)
         if step >= 0:
-            self._note(state, step, time)
+            if (
+                not 0 <= time - last[step] <= span
+                or time - state.first[step] > span
+                or not state.today >> step & 1
+            ):
+                self._note(state, step, time, span)
+            else:
+                last[step] = time
             if step != SEARCH:
                 state.size += touch.records
         # What follows on the taking adds nothing to its order, but for a new device's case or one that is told.
-        if step < EXPORT and not state.case and time - state.last[DEVICE] > self.window * HOUR:
+        if step < EXPORT and time - last[DEVICE] > span and not state.case:
             return 0.0
         return self._look(state, touch, normal)
 
@@ -158,8 +162,10 @@ class SequenceOfSteps(Detector[State]):
         state.devices = [*(known for known in state.devices if known != device), device][-MOST_DEVICES:]
         return new
 
-    def _note(self, state: State, step: int, time: int) -> None:
-        last, span = state.last, self.window * HOUR
+    @staticmethod
+    def _note(state: State, step: int, time: int, span: int) -> None:
+        """A step that begins or renews its stretch, or whose time goes back."""
+        last = state.last
         state.today |= 1 << step
         if time - last[step] > span and time - max(last) > span:
             state.size, state.samples = 0, []
