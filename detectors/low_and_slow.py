@@ -11,7 +11,17 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from detectors.base import (
-    ACTION_CODES, HIGH, LOW, MEDIUM, Detector, Finding, Late, Lesson, Normal, Touch, log_bin,
+    ACTION_CODES,
+    HIGH,
+    LOW,
+    MEDIUM,
+    Detector,
+    Finding,
+    Late,
+    Lesson,
+    Normal,
+    Touch,
+    log_bin,
 )  # fmt: skip
 
 SCAN = ACTION_CODES["scan"]
@@ -46,7 +56,8 @@ class State(msgspec.Struct, array_like=True):
             0 for none.
         today: by what is counted, parcels of the present day. case: whether it is part of a case.
         late: whether reasons for today's touches may still come.
-        look: by what is counted, how many parcels today must have before the limits are worth another look.
+        look: by what is counted, how many parcels today must have before the limits are worth another look; should
+            strictness change, the next day brings one, soon enough for windows of days.
         open: marks of today's latest counted touches, which a late reason takes back. samples: latest odd parcels.
     """
 
@@ -149,9 +160,7 @@ class LowAndSlow(Detector[State]):
     group_factor: float = 1.5
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
-        if touch.seen or touch.explanation or not touch.parcel or touch.action == SCAN:
-            return 0.0
-        if touch.who.service:
+        if touch.seen or touch.explanation or not touch.parcel or touch.action == SCAN or touch.who.service:
             return 0.0
         today, look = state.today, state.look
         new = today[NEW] = today[NEW] + 1
@@ -178,10 +187,7 @@ class LowAndSlow(Detector[State]):
 
     @staticmethod
     def _next_look(state: State, excesses: Sequence[Excess]) -> list[int]:
-        """By what is counted, how many parcels today must have before a window can have become a case.
-
-        Stricter or less strict limits take effect at the next look, at the latest the next day: windows last for days.
-        """
+        """By what is counted, how many parcels today must have before a window can have become a case."""
         look = [NEVER, NEVER]
         cut = any(excess.cut for excess in excesses)
         for excess in excesses:
@@ -253,8 +259,7 @@ class LowAndSlow(Detector[State]):
         tail = group.tail(MEASURES[worst.measure], QUARTERS * worst.z) if group else 1.0
         peers = group.quantile(MEASURES[worst.measure], self.quantile) / QUARTERS if group else 0.0
         begins = [begin for begin in state.begins[-days - 1 :] if begin]
-        context = touch is None or touch.context
-        which_en, which_vi = WHICH[2 if what == NEW else int(not context)]
+        which_en, which_vi = WHICH[2 if what == NEW else int(touch is not None and not touch.context)]
         peers_en = f"peers stay within {peers:.1f}" if group else "peers have no history yet"
         peers_vi = f"đồng nghiệp không quá {peers:.1f}" if group else "đồng nghiệp chưa có lịch sử"
         return Finding(
@@ -269,7 +274,7 @@ class LowAndSlow(Detector[State]):
             baseline={
                 "expected": round(worst.expected, 1),
                 "peers_deviations": round(peers, 2),
-                "peer_days": float(group.days if group else 0),
+                "peer_days": group.days if group else 0,
             },
             parcels=tuple(state.samples),
             en=(
