@@ -12,9 +12,11 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.base import ACTION_CODES, EXPORTS, Touch
+from detectors.calendar import at_month_turn
 
 HOUR = 3_600_000
 HOURS_A_DAY = 24
+DAY = HOURS_A_DAY * HOUR
 #: Seconds after which a parcel that nobody has handled has long lain idle; ms after which one is long closed.
 LONG_IDLE = 7 * 86_400
 LONG_CLOSED = LONG_IDLE * 1000
@@ -55,7 +57,7 @@ DAY_FEATURES = (
     *HOUR_FEATURES,
     "active_hours",
     "first_above_own",  # logarithm of the ratio of `first` to the person's usual day; 0 when not above
-    "records_above_own",
+    "records_above_own",  # 0 at the turn of a month as well
 )
 #: Features that are a share; all others are the logarithm of one plus a number.
 SHARES = frozenset({"unexplained_share"})
@@ -245,8 +247,11 @@ class Diary(msgspec.Struct, array_like=True):
         vector = self.today.vector()
         vector.append(log1p(self.hours.bit_count()))
         known = self.days >= KNOWN_DAYS
+        settling = at_month_turn(self.day * DAY, 0)
         for name, level in zip(_LEVELS, self.level, strict=True):
-            vector.append(max(0.0, log1p(getattr(self.today, name)) - level / ONE) if known else 0.0)
+            above = max(0.0, log1p(getattr(self.today, name)) - level / ONE) if known else 0.0
+            # When a month is settled whoever exports takes many times what he takes on other days.
+            vector.append(0.0 if name == "records" and settling else above)
         return vector
 
     def _end_day(self, day: int) -> None:

@@ -14,6 +14,8 @@ from models.tail import Tail
 
 Floats = npt.NDArray[np.float64]
 
+#: Rows handed to scikit-learn at once: with more, linear algebra starts threads, which cost more than they save.
+AT_ONCE = 256
 UNSUPERVISED, SUPERVISED = "unsupervised", "supervised"
 
 
@@ -94,9 +96,14 @@ class Model:
             )
         if not len(x):
             return np.zeros(0)
-        surprises = self.tail.surprise(raw_scores(self.kind, self.pipeline, x))
-        # To do less than usual, whatever it is, may be rare but is no leak.
-        return np.where((x > self.usual).any(axis=1), surprises, 0.0)
+        scores = [
+            raw_scores(self.kind, self.pipeline, x[start : start + AT_ONCE])
+            for start in range(0, len(x), AT_ONCE)
+        ]
+        surprises = self.tail.surprise(np.concatenate(scores))
+        # To do less than usual, whatever it is, may be rare but is no leak. And the last bits of a sum depend on how
+        # many rows are scored at once, which a decision must not.
+        return np.where((x > self.usual).any(axis=1), surprises, 0.0).round(6)
 
     def explain(self, x: Floats, k: int = 3) -> list[Reason]:
         """Which features made the surprise of one bucket, the strongest first.

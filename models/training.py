@@ -31,7 +31,7 @@ MOST_ROWS = 20_000
 TRIMMED = 0.01
 COMPONENTS = 3
 #: Added to every variance, in squares of a feature's interquartile range: one that nobody has used yet must not decide.
-LEAST_VARIANCE = 0.1
+LEAST_VARIANCE = 0.05
 SEED = 0
 
 

@@ -139,6 +139,17 @@ def test_a_day_above_the_persons_own_stands_out_and_one_below_does_not() -> None
     assert of_day(little, "first_above_own") == of_day(little, "records_above_own") == 0
 
 
+def test_what_is_exported_when_a_month_is_settled_is_not_held_against_the_own_days() -> None:
+    diary = Diary()
+    lived(diary, *work(range(10), parcels=20))
+    found = {}
+    for day in (26, 29):  # 28 and 31 March 2026; the latter is the month's last working day
+        [bucket] = lived(diary, touch(at(day, 10), "export", records=40_000))
+        found[day] = of_day(bucket, "records_above_own")
+    assert found[26] > 5
+    assert found[29] == 0
+
+
 def rows_of_a_fortnight() -> list[Touch]:
     rows = list(work(range(14), parcels=25, device=3, place=4, context=True))
     return [*rows, touch(at(14, 2), "export", records=900, device=9)]

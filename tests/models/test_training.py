@@ -104,6 +104,13 @@ def test_rows_of_other_features_are_refused_in_training_and_in_scoring(model: Mo
         fit_supervised(ordinary(), [1, 0])
 
 
+def test_a_surprise_does_not_depend_on_what_is_scored_with_it(model: Model) -> None:
+    x = np.vstack([ordinary(700, seed=4), leaks(100)])
+    alone = [float(model.surprise(row[None])[0]) for row in x]
+    assert model.surprise(x).tolist() == alone
+    assert model.surprise(x[::-1])[::-1].tolist() == alone
+
+
 def test_nothing_to_score_is_no_error(model: Model) -> None:
     assert model.surprise(np.zeros((0, len(FEATURES["day"])))).shape == (0,)
     assert model.surprise(leaks(3)).tolist() == [model.surprise(row[None])[0] for row in leaks(3)]
