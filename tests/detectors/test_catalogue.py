@@ -20,8 +20,10 @@ from detectors.base import ACTIONS, CHANNELS, EXPLANATIONS, Detector, Late, Less
 from detectors.testing import CLERK, NOBODY, TZ, Peers, Watch, at, touch, views, work
 
 DAY = 86_400_000
-#: Modules of the package that hold no detector.
-SUPPORT = {"base", "calendar", "circle", "episodes", "grace", "habits", "testing", "windows", "words"}
+#: Modules of the package that hold no detector, or one that is fed by models and not by touches.
+SUPPORT = {
+    "base", "calendar", "circle", "episodes", "grace", "habits", "model_score", "risk", "testing", "windows", "words",
+}  # fmt: skip
 FOLDER = Path(detectors.__file__).parent
 each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
 
