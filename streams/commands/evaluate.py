@@ -20,9 +20,10 @@ from streams.commands.log_options import Days, history_options
 from streams.evaluation.background import Background, FileBackground, SimulatedBackground
 from streams.evaluation.evaluation import VARIANTS, Evaluation
 from streams.evaluation.log import LogError
-from streams.evaluation.page import method_rows, render_page, shape_rows
-from streams.evaluation.words import titles
+from streams.evaluation.page import budget_rows, method_rows, render_page, shape_rows
+from streams.evaluation.words import CAPTIONS, titles
 from streams.history.archive_files import ArchiveError
+from streams.history.calibration import CalibrationError
 from streams.history.files import FileError
 from streams.history.mapping import CsvMapping, mapping_options
 from streams.simulator import SimulationError
@@ -58,11 +59,16 @@ _WIDTH = 180
     show_default=True,
     help="Share of the log's days, from the first, that only teaches.",
 )
+@click.option(
+    "--curve",
+    is_flag=True,
+    help="Also run at the strictness calibrated, on the warm-up alone, to 0.5, 1, 2 and 5 alerts per 1,000 user-days.",
+)
 @click.option("--json", "json_path", type=_FILE, help="All figures; replaced when there.")
 @click.option("--html", "html_path", type=_FILE, help="A page with plots; replaced when there.")
 @history_options
 @mapping_options
-@plain_errors(ArchiveError, FileError, LogError)
+@plain_errors(ArchiveError, CalibrationError, FileError, LogError)
 def command(
     events: Path | None,
     context: Path | None,
@@ -73,6 +79,7 @@ def command(
     seeds: int,
     episodes: int,
     warm_up: float,
+    curve: bool,
     json_path: Path | None,
     html_path: Path | None,
     mapping: CsvMapping | None,
@@ -107,7 +114,12 @@ def command(
     with ExitStack() as stack:
         background = _background(stack, events, context, directory, mapping, history, (staff, days))
         evaluation = Evaluation(
-            background, Zones.of(plain_settings()), tuple(range(1, seeds + 1)), episodes, warm_up
+            background,
+            Zones.of(plain_settings()),
+            tuple(range(1, seeds + 1)),
+            episodes,
+            warm_up,
+            budgets=curve,
         )
         show = stack.enter_context(_progress(seeds * len(VARIANTS)))
         report = evaluation.run(show)
@@ -195,7 +207,10 @@ def _print(data: dict[str, Any], seconds: float) -> None:
         for title, (head, rows) in (
             (titles(name), method_rows(variant["methods"])),
             ("by shape", shape_rows(variant["methods"])),
+            (CAPTIONS["calibrated"], budget_rows(variant["calibrated"])),
         ):
+            if not rows:
+                continue
             # On a narrow terminal figures go on below rather than end in an ellipsis.
             columns = [Column(name, overflow="fold") for name in head]
             table = Table(*columns, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))

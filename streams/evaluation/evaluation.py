@@ -15,11 +15,15 @@ from streams.evaluation.background import Background
 from streams.evaluation.decoys import decoys
 from streams.evaluation.log import AccessLog, LogError, person_days, read_log
 from streams.evaluation.plan import HARD, KNOWN_DAYS, TEST_DAYS, Plan, make_plan, workers
-from streams.evaluation.report import Report, Trial
+from streams.evaluation.report import AtBudget, Report, Trial
 from streams.evaluation.rivals import rivals, user_days
-from streams.evaluation.run import run_pipeline
+from streams.evaluation.run import Message, label, said
 from streams.evaluation.scene import Scene
-from streams.evaluation.score import Score, score
+from streams.evaluation.score import BUDGETS, Score, score
+from streams.flow.control import STRICTEST
+from streams.history.calibration import Calibrator
+from streams.history.carriers import before
+from streams.history.touches import Spool
 
 PARCELWATCH = "parcelwatch"
 VARIANTS = {"standard": 1.0, "hard": HARD}
@@ -44,6 +48,7 @@ class Evaluation:
         warm_up: share of the log's days that nothing is injected into, above 0 and below 1.
         variants: names from VARIANTS.
         detectors: what parcelwatch runs.
+        budgets: whether it is run again at the strictness calibrated to each of `BUDGETS`.
     """
 
     background: Background
@@ -53,6 +58,7 @@ class Evaluation:
     warm_up: float = 0.6
     variants: tuple[str, ...] = tuple(VARIANTS)
     detectors: tuple[Detector[Any], ...] = DETECTORS
+    budgets: bool = False
 
     def run(self, progress: Progress = _silent) -> Report:
         """Run to the end.
@@ -90,20 +96,28 @@ class Evaluation:
         benign = decoys(scene, seed, workers(scene))
         injected = [act for episode in plan.episodes for act in episode.acts]
         added = sorted(benign + injected, key=lambda act: act.time)
-        said = run_pipeline(
-            self.background,
-            log,
-            added,
-            zones=self.zones,
-            detectors=self.detectors,
-            progress=lambda n: progress(f"seed {seed}, {variant}", n),
-        )
         days = user_days(log, added)
-        scores = {PARCELWATCH: score(plan.episodes, said, days, log.test_day)}
+        name = f"seed {seed}, {variant}"
+
+        def fared(messages: list[Message]) -> Score:
+            return score(plan.episodes, messages, days, log.test_day)
+
+        with Spool() as spool:
+            numbers = label(
+                self.background, log, added, spool, zones=self.zones, progress=lambda n: progress(name, n)
+            )
+            ran = {1.0: fared(said(spool, numbers, self.detectors))}
+            budgets = {}
+            if self.budgets:
+                for budget, strictness in self._calibrated(spool, log.test_day, name, progress).items():
+                    if strictness not in ran:
+                        ran[strictness] = fared(said(spool, numbers, self.detectors, strictness))
+                    budgets[budget] = AtBudget(strictness, ran[strictness])
+        scores = {PARCELWATCH: ran[1.0]}
         curves: dict[str, Score] = {}
-        for name, (spent, everything) in rivals(log, added, scores[PARCELWATCH].alert_rate(), seed).items():
-            scores[name] = score(plan.episodes, spent, days, log.test_day)
-            curves[name] = score(plan.episodes, everything, days, log.test_day)
+        for rival, (spent, everything) in rivals(log, added, scores[PARCELWATCH].alert_rate(), seed).items():
+            scores[rival] = fared(spent)
+            curves[rival] = fared(everything)
         return Trial(
             variant,
             seed,
@@ -112,7 +126,19 @@ class Evaluation:
             {**curves, PARCELWATCH: scores[PARCELWATCH]},
             _crowding(plan),
             len(benign),
+            budgets,
         )
+
+    def _calibrated(self, touches: Spool, test_day: int, name: str, progress: Progress) -> dict[float, float]:
+        """Strictness by budget, found on the warm-up alone; the strictest there is where none keeps to it."""
+        with Spool() as spool:
+            calibrator = Calibrator(
+                before(touches, test_day, spool),
+                detectors=self.detectors,
+                progress=lambda strictness: progress(f"{name}, strictness {strictness:.3g}", 0),
+            )
+            found = {budget: calibrator.to(budget).chosen for budget in BUDGETS}
+        return {budget: trial.strictness if trial else STRICTEST for budget, trial in found.items()}
 
 
 def _crowding(plan: Plan) -> int:

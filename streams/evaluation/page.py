@@ -39,6 +39,8 @@ def render_page(data: dict[str, Any]) -> str:
         parts += [f"<h2>{escape(titles(name))}</h2>", f"<p>{escape(_injected(variant))}</p>"]
         parts.append(_methods(variant["methods"]))
         parts.append(_shapes(variant["methods"]))
+        if variant["calibrated"]:
+            parts += [f"<p>{CAPTIONS['calibrated']}</p>", _table(*budget_rows(variant["calibrated"]))]
         parts += _plots(name, variant["methods"])
     if data["shapes_left_out"]:
         parts.append("<h2>Shapes left out</h2>")
@@ -102,6 +104,22 @@ def shape_rows(methods: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             *(share(methods[other]["shapes"][shape]["recall"]) for other in others),
         ]
         for shape, one in methods[first]["shapes"].items()
+    ]
+    return head, rows
+
+
+def budget_rows(calibrated: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of alert budgets."""
+    head = ["budget", "strictness", "recall", "false alerts / 1,000 user-days", "records gone"]
+    rows = [
+        [
+            budget,
+            number(one["strictness"], 2),
+            share(one["recall"]),
+            number(one["false_alerts_per_1000_user_days"], 1),
+            share(one["records_gone_before_first_alert"]),
+        ]
+        for budget, one in calibrated.items()
     ]
     return head, rows
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,6 +15,13 @@ from streams.evaluation.score import BUDGETS, Score
 
 #: Seeds' curves are drawn through these false-alert rates.
 GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0)
+
+
+class AtBudget(NamedTuple):
+    """How parcelwatch fared at the strictness that, on the warm-up, kept to an alert budget."""
+
+    strictness: float
+    score: Score
 
 
 @dataclass
@@ -28,6 +35,7 @@ class Trial:
         curves: by method, of everything it could say.
         injected_days: user-days on which something was injected.
         decoys: benign accesses added.
+        budgets: by alerts per 1,000 user-days; empty when not asked for.
     """
 
     variant: str
@@ -37,6 +45,7 @@ class Trial:
     curves: dict[str, Score]
     injected_days: int
     decoys: int
+    budgets: dict[float, AtBudget] = field(default_factory=dict)
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any]:
@@ -96,7 +105,20 @@ def _variant(trials: Sequence[Trial]) -> dict[str, Any]:
         "user_days": spread(next(iter(trial.scores.values())).user_days for trial in trials),
         "decoy_accesses": spread(trial.decoys for trial in trials),
         "fewer_episodes": short,
+        "calibrated": {
+            f"{budget:g}": _at_budget([trial.budgets[budget] for trial in trials])
+            for budget in trials[0].budgets
+        },
         "methods": {name: _method(trials, name) for name in trials[0].scores},
+    }
+
+
+def _at_budget(trials: Sequence[AtBudget]) -> dict[str, Any]:
+    return {
+        "strictness": spread(one.strictness for one in trials),
+        "recall": spread(one.score.recall() for one in trials),
+        "false_alerts_per_1000_user_days": spread(one.score.false_rate() for one in trials),
+        "records_gone_before_first_alert": spread(one.score.gone_overall() for one in trials),
     }
 
 

@@ -20,7 +20,8 @@ from streams.evaluation.background import Background
 from streams.evaluation.log import AccessLog
 from streams.evaluation.scene import Act
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
-from streams.history.pipeline import Pipeline
+from streams.history.detection import detect
+from streams.history.touches import Labelling, Spool
 from streams.privacy.keyfile import Key, Keys, RingFile, write_ring
 from streams.privacy.tokens import SEAL_KEY_SIZE, SIV_KEY_SIZE, Keyring
 
@@ -157,24 +158,28 @@ def merged(background: Background, log: AccessLog, added: Sequence[Act]) -> Iter
         yield ACCESS_EVENTS, [written(log, act, n) for n, act in enumerate(added[number:], number)]
 
 
-def run_pipeline(
+def label(
     background: Background,
     log: AccessLog,
     added: Sequence[Act],
+    spool: Spool,
     *,
     zones: Zones,
-    detectors: tuple[Detector[Any], ...],
     progress: Callable[[int], None],
-) -> list[Message]:
-    """What the detectors say over the merged log, warm-up and test.
+) -> dict[str, int]:
+    """Run the merged log, warm-up and test, through admit and relate.
 
     Args:
         added: accesses in order of time.
+        spool: gets the labelled touches.
         progress: called with the records done since the last call.
+
+    Returns:
+        People's numbers by token.
     """
     keys = fixed_keys(sorted({carrier for carrier, _ in log.people}))
     last = int(max(log.time[-1], added[-1].time if added else 0))
-    pipeline = Pipeline(keys, partitions=1, arrived=lambda: last + MINUTE, zones=zones, detectors=detectors)
+    pipeline = Labelling(keys, keep=spool.add, arrived=lambda: last + MINUTE, zones=zones)
     pipeline.feed(STAFF_DIRECTORY, background.directory)
     pipeline.finish((STAFF_DIRECTORY,) if log.has_context else (STAFF_DIRECTORY, PARCEL_CONTEXT))
     for topic, values in merged(background, log, added):
@@ -182,15 +187,27 @@ def run_pipeline(
         pipeline.rejected.clear()
         progress(len(values))
     pipeline.finish()
-    numbers = {
+    return {
         pipeline.directory.person(carrier, actor).token: number
         for number, (carrier, actor) in enumerate(log.people)
     }
-    return [message for record in pipeline.alerts if (message := _message(record.value, numbers)) is not None]
 
 
-def _message(value: bytes | None, numbers: dict[str, int]) -> Message | None:
-    assert value is not None, "an alert is a JSON object"
+def said(
+    touches: Spool, numbers: dict[str, int], detectors: tuple[Detector[Any], ...], strictness: float = 1.0
+) -> list[Message]:
+    """What the detectors say over labelled touches.
+
+    Args:
+        numbers: people's, by token.
+        detectors: the catalogue.
+        strictness: factor on every limit.
+    """
+    alerts = detect(touches, strictness=strictness, detectors=detectors)
+    return [message for value in alerts if (message := _message(value, numbers)) is not None]
+
+
+def _message(value: bytes, numbers: dict[str, int]) -> Message | None:
     alert = _alert(value)
     if alert.activity_id == _CLOSE:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 CAPTIONS = {
     "recall": "Episodes of each shape that parcelwatch found. Whiskers: least and most over seeds.",
     "curve": "Recall against false alerts as the cut on the alert's score moves; bands: least and most over seeds.",
+    "calibrated": "At the strictness that kept to the alert budget in the second half of the warm-up.",
     "gone": "Share of a found episode's records taken before the access that raised the first alert.",
 }
 _TITLES = {

@@ -142,8 +142,9 @@ class Calibrator:
         self._tried: dict[float, Trial] = {}
         self._user_days = sum(n for day, n in touches.user_days.items() if day >= self._begin)
         if not self._user_days:
+            whose = f"carrier {touches.carrier}: " if touches.carrier else "the warm-up: "
             raise CalibrationError(
-                f"carrier {touches.carrier}: {self._days} days, of which nothing is left after the warm-up share "
+                f"{whose}{self._days} days, of which nothing is left after the warm-up share "
                 f"{warm_up:g}; give a longer history or a smaller share"
             )
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from zlib import crc32
 
 import pytest
 
 from detectors import DETECTORS
-from detectors.base import Detector
+from detectors.base import Detector, Normal, Touch
 from streams.admit.validate import DAY, MINUTE
 from streams.evaluation.evaluation import PARCELWATCH, Evaluation
 from streams.evaluation.log import LogError
 from streams.evaluation.plan import make_plan
 from streams.evaluation.report import Report
 from streams.evaluation.rivals import FOREST, STATIC, Z_FIXED, Z_SCORE
-from tests.evaluation.office import NO_ZONES, Office, Says, log_of, scene_of
+from streams.flow.control import LOOSEST
+from tests.evaluation.office import NO_ZONES, Nothing, Office, Says, log_of, scene_of
 
 OFFICE = Office()
 
@@ -107,3 +110,40 @@ def test_a_log_too_short_is_refused_with_the_remedy() -> None:
 def test_an_evaluation_says_which_detectors_it_measured() -> None:
     says = Says(when=lambda _: False)
     assert evaluate(says).data["parameters"]["detectors"] == [says.tag]
+
+
+@dataclass(frozen=True)
+class Chance(Says):
+    """Alerts of a share of touches, drawn by the parcel's token; the stricter, the fewer."""
+
+    name: ClassVar[str] = "chance"
+
+    def step(self, state: Nothing, touch: Touch, normal: Normal) -> float:
+        drawn = crc32(touch.parcel.encode()) % 1_000_000
+        return float(bool(touch.parcel) and drawn < 500 / normal.strictness**2)
+
+
+def test_strictness_is_calibrated_on_the_warm_up_to_each_budget() -> None:
+    office = Office(people=40, days=50)
+    report = Evaluation(
+        office, NO_ZONES, (1,), 1, variants=("standard",), detectors=(Chance(),), budgets=True
+    ).run()
+    calibrated = report.data["variants"]["standard"]["calibrated"]
+    assert list(calibrated) == ["0.5", "1", "2", "5"]
+    strictness = [one["strictness"]["median"] for one in calibrated.values()]
+    assert strictness == sorted(strictness, reverse=True)
+    assert strictness[0] > strictness[-1]
+    false = [one["false_alerts_per_1000_user_days"]["median"] for one in calibrated.values()]
+    assert false == sorted(false)
+
+
+def test_what_the_test_part_says_does_not_reach_the_calibration() -> None:
+    log = log_of(OFFICE)
+    later = Says(when=lambda t: (t.time + t.tz * MINUTE) // DAY >= log.test_day)
+    for one in evaluate(later, budgets=True).data["variants"]["standard"]["calibrated"].values():
+        assert LOOSEST <= one["strictness"]["median"] <= 1
+        assert one["recall"]["median"] == 1
+
+
+def test_budgets_are_run_only_when_asked_for() -> None:
+    assert evaluate(Says()).data["variants"]["standard"]["calibrated"] == {}

@@ -10,10 +10,11 @@ import pytest
 from streams.admit.local_time import Zones
 from streams.evaluation.background import FileBackground, SimulatedBackground
 from streams.evaluation.log import LogError, Style, read_log
-from streams.evaluation.run import fixed_keys, merged, run_pipeline
+from streams.evaluation.run import fixed_keys, label, merged, said
 from streams.evaluation.scene import Act
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
 from streams.history.files import FileError
+from streams.history.touches import Spool
 from tests.evaluation.office import NO_ZONES, Office, Says, log_of, ms
 
 OFFICE = Office(people=30, days=20)
@@ -55,15 +56,9 @@ def test_an_added_access_has_the_fields_of_the_log() -> None:
 
 def test_the_pipeline_admits_what_is_added_and_its_messages_name_the_person() -> None:
     leak = act(15, 11)
-    said = run_pipeline(
-        OFFICE,
-        LOG,
-        [leak],
-        zones=NO_ZONES,
-        detectors=(Says(when=lambda touch: touch.time == leak.time),),
-        progress=lambda _: None,
-    )
-    [message] = said
+    with Spool() as spool:
+        numbers = label(OFFICE, LOG, [leak], spool, zones=NO_ZONES, progress=lambda _: None)
+        [message] = said(spool, numbers, (Says(when=lambda touch: touch.time == leak.time),))
     assert message.person == 3
     assert message.detector == "says"
     assert message.time == message.first == message.last == leak.time
