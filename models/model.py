@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import expm1
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ class Reason(NamedTuple):
     Attributes:
         feature: name.
         contribution: surprise that is gone when the feature is as usual.
-        value, usual: of the bucket and of the median training bucket, in plain numbers.
+        value, usual: of the bucket, and what would be usual with all else as it is, in plain numbers.
     """
 
     feature: str
@@ -108,25 +109,37 @@ class Model:
     def explain(self, x: Floats, k: int = 3) -> list[Reason]:
         """Which features made the surprise of one bucket, the strongest first.
 
-        Each feature in turn is set to the training median and the bucket scored again; what that takes off the
-        surprise is its contribution (leave one covariate out, as in Lei and others, JASA 2018, on a single row).
-        Features that say the same, as parcels and first touches often do, can so hide each other's share.
+        Each feature in turn is given the training median and the tenths of the training rows, whichever makes the
+        bucket least surprising while all other features stay: that is its usual value here, and what it takes off the
+        surprise its contribution (leave one covariate out, as in Lei and others, JASA 2018, on a single row and with
+        the value that fits the others best). Features that say the same, as parcels and first touches often do, can
+        so hide each other's share.
 
         Args:
             x: vector, shape (features,).
             k: at most so many; only those that contribute.
         """
-        rows = np.tile(x, (len(self.features) + 1, 1))
-        changed = np.arange(len(self.features))
-        rows[changed + 1, changed] = self.usual
-        surprises = self.surprise(rows)
-        gains = surprises[0] - surprises[1:]
-        order = sorted(range(len(gains)), key=lambda n: (-gains[n], n))
-        plain, usual = _plain(self.features, x), _plain(self.features, self.usual)
+        tried = [
+            np.append(usual, edges) for usual, edges in zip(self.usual, self.reference.edges, strict=True)
+        ]
+        changed = np.repeat(np.arange(len(tried)), [len(values) for values in tried])
+        values = np.concatenate(tried)
+        rows = np.tile(x, (len(values) + 1, 1))
+        rows[np.arange(len(values)) + 1, changed] = values
+        surprise, *others = self.surprise(rows).tolist()
+        best: dict[int, tuple[float, float]] = {}
+        for n, other, value in zip(changed.tolist(), others, values.tolist(), strict=True):
+            if surprise - other > best.get(n, (0.0, 0.0))[0]:
+                best[n] = surprise - other, value
+        order = sorted(best, key=lambda n: (-best[n][0], n))
         return [
-            Reason(self.features[n], float(gains[n]), float(plain[n]), float(usual[n]))
+            Reason(
+                self.features[n],
+                best[n][0],
+                plain(self.features[n], float(x[n])),
+                plain(self.features[n], best[n][1]),
+            )
             for n in order[:k]
-            if gains[n] > 0
         ]
 
 
@@ -143,9 +156,13 @@ def raw_scores(kind: str, pipeline: Any, x: Floats) -> Floats:
     return np.asarray(scores, np.float64)
 
 
-def _plain(features: tuple[str, ...], x: Floats) -> Floats:
-    shares = np.array([name in SHARES for name in features])
-    return np.where(shares, x, np.expm1(np.where(shares, 0.0, x)))
+def plain(feature: str, value: float) -> float:
+    """A feature's number as people count: parcels, calls, a ratio, a share.
+
+    >>> round(plain("parcels", 2.3979), 3), plain("unexplained_share", 0.5)
+    (10.0, 0.5)
+    """
+    return value if feature in SHARES else expm1(value)
 
 
 def known_features(bucket: str) -> tuple[str, ...]:

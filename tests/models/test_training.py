@@ -64,6 +64,16 @@ def test_an_explanation_names_what_made_the_surprise_in_plain_numbers(model: Mod
     assert model.explain(model.usual) == []
 
 
+def test_what_is_strange_only_beside_all_else_is_explained_too(model: Model) -> None:
+    row = ordinary(1, seed=3)[0]
+    row[DAY_FEATURES.index("first")] = row[DAY_FEATURES.index("first_others")] = 0
+    row[DAY_FEATURES.index("parcels")] = row[DAY_FEATURES.index("records")] = np.log1p(150)
+    assert model.surprise(row[None])[0] > 2
+    reasons = model.explain(row)
+    assert reasons[0].contribution > 0.5
+    assert reasons[0].usual != reasons[0].value
+
+
 def test_verdicts_teach_what_a_leak_is() -> None:
     x, y = np.vstack([ordinary(600), leaks(30)]), [0] * 600 + [1] * 30
     model = fit_supervised(x, y, trained_on=TrainedOn(rows=630, leaks=30))
