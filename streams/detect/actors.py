@@ -24,6 +24,7 @@ class Actor(msgspec.Struct):
         states: one a detector, in the catalogue's order.
         episodes: open ones by detector name.
         diary: what models are told of the person; None where no model is in force.
+        touches: of the present local day. level: how much the person does a day, see `models.peers`.
     """
 
     pos: Position
@@ -34,6 +35,8 @@ class Actor(msgspec.Struct):
     states: list[Any]
     episodes: dict[str, Episode]
     diary: Diary | None = None
+    touches: int = 0
+    level: int = 0
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -45,6 +48,8 @@ class _Stored(msgspec.Struct, array_like=True):
     states: dict[str, Any]
     episodes: dict[str, Episode]
     diary: Diary | None = None
+    touches: int = 0
+    level: int = 0
 
 
 class _Loaded(_Stored, array_like=True):
@@ -75,16 +80,10 @@ class ActorCodec:
         states = dict(zip(self._tags, actor.states, strict=True))
         return self._dump(
             _Stored(
-                actor.pos,
-                actor.day,
-                actor.due,
-                actor.utc_offset,
-                actor.who,
-                states,
-                actor.episodes,
-                actor.diary,
+                actor.pos, actor.day, actor.due, actor.utc_offset, actor.who, states, actor.episodes, actor.diary,
+                actor.touches, actor.level,
             )
-        )
+        )  # fmt: skip
 
     def decode(self, raw: bytes) -> Actor:
         """A person from bytes; detectors that are new or changed begin afresh."""
@@ -95,5 +94,6 @@ class ActorCodec:
         ]
         episodes = {name: episode for name, episode in stored.episodes.items() if name in self._names}
         return Actor(
-            stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes, stored.diary
-        )
+            stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes, stored.diary,
+            stored.touches, stored.level,
+        )  # fmt: skip

@@ -12,6 +12,7 @@ from detectors.base import Detector, Late, Normal, Touch
 from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
 from models.norms import DELAY, Norms, NormsState, encode_norms
+from models.peers import learn_level, peer_group
 from streams.detect.actors import Actor, ActorCodec
 from streams.detect.cases import Cases
 from streams.detect.controls import STRICTNESS, VERDICT, WATCHED, Controls, ControlState
@@ -117,7 +118,9 @@ class DetectStage(KeyedStage[Actor]):
                 actor.who, actor.utc_offset = who, row.tz
                 if scoring:
                     due = min(due, self.scoring.see(token, actor, row))
-                normal = normals.get((who.carrier, who.role)) or normal_of(who.carrier, who.role)
+                actor.touches += 1
+                group = who.role or peer_group("", actor.level)
+                normal = normals.get((who.carrier, group)) or normal_of(who.carrier, group)
                 if watched and token in watched:
                     normal = self._normal(actor, row.st)
                 states = actor.states
@@ -167,7 +170,7 @@ class DetectStage(KeyedStage[Actor]):
         """The baselines for a person, and how strict to be with him at `order` (ms)."""
         who = actor.who
         assert who is not None, "a person without a touch has no baselines"
-        normal = self.norms.normal(who.carrier, who.role)
+        normal = self.norms.normal(who.carrier, peer_group(who.role, actor.level))
         if self.controls.watched(who.token, order):
             normal = normal._replace(strictness=normal.strictness * WATCHED)
         return normal
@@ -175,13 +178,12 @@ class DetectStage(KeyedStage[Actor]):
     def _new_day(self, actor: Actor, day: int, row: Touch) -> None:
         """The person's previous local day is over; what it teaches is sent to all partitions."""
         if actor.day and actor.who is not None:
-            who = actor.who
+            who, group = actor.who, peer_group(actor.who.role, actor.level)
             lessons = self._cases.close_day(actor, actor.day, row.st, self._normal(actor, row.st))
             if not who.service:
                 # A machine's days say nothing of what is usual among people.
-                self._lessons.append(
-                    NormsRow(row.st, row.src, row.off, row.idx, who.carrier, who.role, lessons)
-                )
+                self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, group, lessons))
+            actor.level, actor.touches = learn_level(actor.level, actor.touches), 0
         actor.day = day
 
     def _wakes(self, actor: Actor) -> bool:
