@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from typing import Any
 
-import skops.io  # type: ignore[import-untyped]  # it has no stubs
+import skops.io
 from sklearn.exceptions import InconsistentVersionWarning
 
 #: Largest file, and largest contents of one when unpacked, bytes.

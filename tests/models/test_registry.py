@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io  # type: ignore[import-untyped]  # it has no stubs
+import skops.io
 from sklearn.ensemble import IsolationForest
 
 from models import frozen, model, registry
