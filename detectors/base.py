@@ -84,7 +84,8 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
         serial: where the parcel stands in the carrier's number order, modulo 1024 with a secret added, known of
             failed touches too; -1 when its id ends in no number.
         closed: event time (ms) at which the parcel was delivered, returned or cancelled; 0 open or not known.
-        crowd: other people who handled the parcel in the day before; 0 for fewer than 8, at most 16.
+        crowd: on a first look without a personal explanation, other people who took such a look at the parcel in
+            the day before; 0 for fewer than 4, at most 16.
         ghost: name of the partner feed whose honeytoken this parcel is; empty for a real parcel.
     """
 

@@ -58,22 +58,22 @@ class State(msgspec.Struct, array_like=True):
 class Crowd(Detector[State]):
     """Tells who joins the crowd around a parcel: many people opened it within a day, he without a reason.
 
-    A famous recipient or a curious case draws looks that each seem harmless. Whoever has scanned the parcel, is
-    assigned to it, has its ticket or spoke with its customer belongs there; site or team alone is no reason. Reasons
-    may be recorded late, so where the carrier sends context a touch waits out a grace period of event time. How large
-    a crowd is usual, sorting staff included, is learnt from nearly all person-days of peers and company; until then
-    the detector is silent. A case teaches no more than the limit it broke.
+    A famous recipient or a curious case draws looks that each seem harmless. Whoever has scanned the parcel,
+    is assigned to it, has its ticket or spoke with its customer belongs there and is not counted; site or
+    team alone is no reason. Reasons may be recorded late, so where the carrier sends context a touch waits
+    out a grace period of event time. How large a crowd is usual is learnt from nearly all person-days of
+    peers and company; until then the detector is silent. A case teaches no more than the limit it broke.
 
     Finds: curiosity about the famous and about cases in the news; an id that was passed round.
 
     Ignores: scans, lists and exports, claims campaigns with tickets, parcels that pass through many hands as usual,
     declared service accounts.
 
-    Known gaps: the first to look, before there is a crowd; companies where sixteen people a day on one parcel are
-    usual; the first weeks.
+    Known gaps: the first to look, before there is a crowd; companies where sixteen people a day look at one parcel
+    without a reason; the first weeks.
 
     Parameters:
-        floor: others within a day that are no crowd yet.
+        floor: others without a reason of their own within a day that are no crowd yet.
         quantile, factor: share of person-days whose highest crowd lies below, and the margin over it.
         group_days: person-days a group needs.
         grace: hours a touch waits for its reason.
@@ -92,7 +92,7 @@ class Crowd(Detector[State]):
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 7 * 86_400
 
-    floor: int = 10
+    floor: int = 5
     quantile: float = 0.9999
     factor: float = 1.1
     group_days: int = 100
@@ -132,8 +132,11 @@ class Crowd(Detector[State]):
         if group is None or not (group.share(MEASURE, 0) or group.quantile(MEASURE, 1.0)):
             # Nobody has learnt yet what is usual.
             return LARGEST
-        usual = max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company))
-        return max(self.floor, self.factor * usual) * normal.strictness
+        return max(self.floor, self.factor * self._usual(normal)) * normal.strictness
+
+    def _usual(self, normal: Normal) -> int:
+        """What nearly all person-days stay within; people are counted whole, so the bin's top is rounded down."""
+        return int(max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company)))
 
     def explained(self, state: State, late: Late) -> None:
         if late.explanation in PERSONAL:
@@ -148,7 +151,7 @@ class Crowd(Detector[State]):
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         group = normal.group(self.group_days) or normal.company
-        usual = max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company))
+        usual = self._usual(normal)
         parcels, most = state.parcels, state.most
         return Finding(
             severity=MEDIUM if parcels >= 3 else LOW,
@@ -164,16 +167,16 @@ class Crowd(Detector[State]):
                 "records": parcels,
                 "limit": round(self._limit(normal), 1),
             },
-            baseline={"peers_high": round(usual, 1), "peer_days": group.days},
+            baseline={"peers_high": usual, "peer_days": group.days},
             parcels=tuple(state.samples),
             en=(
-                f"Opened {parcels:,} parcels that up to {most} other people had handled within one day, without any "
-                f"scan, assignment, ticket or call of one's own: ordinarily it is at most {usual:,.0f} people. "
+                f"Opened {parcels:,} parcels that up to {most} other people had opened within one day, all without any "
+                f"scan, assignment, ticket or call of their own: ordinarily it is at most {usual} people. "
                 "A customer may be the object of curiosity, and his data passed round."
             ),
             vi=(
-                f"Đã mở {parcels:,} bưu gửi mà trong một ngày có tới {most} người khác xử lý, dù bản thân không quét, "
-                f"không được phân công, không có phiếu hỗ trợ hay cuộc gọi: bình thường nhiều nhất {usual:,.0f} người. "
+                f"Đã mở {parcels:,} bưu gửi mà trong một ngày có tới {most} người khác mở xem, tất cả đều không quét, "
+                f"không được phân công, không có phiếu hỗ trợ hay cuộc gọi: bình thường nhiều nhất {usual} người. "
                 "Có thể một khách hàng đang bị tò mò và thông tin bị truyền tay."
             ),
         )

@@ -11,7 +11,8 @@ from zlib import crc32
 
 import msgspec
 
-from detectors.base import ACTION_CODES, EXPLANATIONS, Person, Touch
+from detectors.base import ACTION_CODES, EXPLANATIONS, PERSONAL, Person, Touch
+from detectors.crowd import OPENING
 from streams.flow.events import CONTEXT_KINDS, START, Context, Position
 
 SCAN, ASSIGNED, TICKET, CALL, SITE, TEAM, SUPERVISOR, BATCH = range(1, len(EXPLANATIONS))
@@ -45,9 +46,9 @@ _TIES = {
     _KIND["ticket_closed"]: TICKET,
     _KIND["call"]: CALL,
 }
-#: Handlers a touch carries along; handlers within a day from which on they are counted.
-MOST_OTHERS, CROWD = 6, 8
-MAX_TIES, MAX_VISITS, MAX_TICKETS, MAX_CALLS, MAX_HANDLERS, MAX_WAITS = 16, 8, 8, 4, 16, 16
+#: Handlers a touch carries along; onlookers within a day from which on they are told.
+MOST_OTHERS, CROWD = 6, 4
+MAX_TIES, MAX_VISITS, MAX_TICKETS, MAX_CALLS, MAX_HANDLERS, MAX_WAITS, MAX_ONLOOKERS = 16, 8, 8, 4, 16, 16, 16
 
 
 class Tie(msgspec.Struct, array_like=True, gc=False):
@@ -87,7 +88,10 @@ class Wait(msgspec.Struct, array_like=True, gc=False):
 
 
 class Parcel(msgspec.Struct, array_like=True):
-    """One parcel. Every list is bounded: the oldest entry goes first."""
+    """One parcel. Every list is bounded: the oldest entry goes first.
+
+    `onlookers` opened it within the last day without a reason of their own: hash of a person → when (ms).
+    """
 
     pos: Position = START
     closed: int = 0
@@ -98,6 +102,7 @@ class Parcel(msgspec.Struct, array_like=True):
     handlers: dict[int, int] = {}
     waits: list[Wait] = []
     ghost: str = ""
+    onlookers: dict[int, int] = {}
 
 
 def person_hash(token: str) -> int:
@@ -201,8 +206,8 @@ def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
     if others and not row.seen:
         row.idle = max(0, (time - handlers[others[0]]) // 1000)
     row.closed, row.ghost = parcel.closed, parcel.ghost
-    if len(others) == MOST_OTHERS and len(handlers) >= CROWD:
-        row.crowd = _crowd(handlers, time)
+    if not row.seen and action in OPENING and row.explanation not in PERSONAL and not who.service:
+        row.crowd = _join(parcel, me, time)
     handlers[me] = max(time, row.seen)
     if len(handlers) > MAX_HANDLERS:
         del handlers[next(iter(handlers))]
@@ -212,10 +217,16 @@ def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
         parcel.waits = [*parcel.waits, wait][-MAX_WAITS:]
 
 
-def _crowd(handlers: dict[int, int], time: int) -> int:
-    """Others who handled the parcel in the day before; 0 when too few to be a crowd."""
-    lately = sum(last >= time - DAY for last in handlers.values())
-    return lately if lately >= CROWD else 0
+def _join(parcel: Parcel, me: int, time: int) -> int:
+    """Be an onlooker; how many others are within a day, 0 when too few to be a crowd."""
+    since = time - DAY
+    lately = {other: last for other, last in parcel.onlookers.items() if last >= since and other != me}
+    parcel.onlookers = lately
+    count = len(lately)
+    if count >= MAX_ONLOOKERS:
+        del lately[next(iter(lately))]
+    lately[me] = time
+    return count if count >= CROWD else 0
 
 
 def explain_late(parcel: Parcel, now: int) -> list[tuple[Wait, int]]:
@@ -226,6 +237,8 @@ def explain_late(parcel: Parcel, now: int) -> list[tuple[Wait, int]]:
         code = explain(parcel, wait.who, wait.time, wait.site, wait.reason)
         if code:
             found.append((wait, code))
+            if code in PERSONAL:
+                parcel.onlookers.pop(person_hash(wait.who.token), None)
         elif now - wait.time <= PATIENCE:
             still.append(wait)
     parcel.waits = still

@@ -129,6 +129,14 @@ def test_a_honeytoken_is_known_by_its_feed_and_a_closed_parcel_by_when_it_was_cl
     assert (closed.ghost, closed.closed) == ("", closed.time - 60_000)
 
 
-def test_a_crowd_around_a_parcel_is_counted_from_eight_on_and_for_a_day() -> None:
-    crowds = [touch.crowd for touch in seen(*({"actor": f"nv{n}"} for n in range(12)))]
-    assert crowds == [0] * 8 + [8, 9, 10, 11]
+def test_a_crowd_of_onlookers_is_counted_from_four_on() -> None:
+    crowds = [touch.crowd for touch in seen(*({"actor": f"nv{n}"} for n in range(8)))]
+    assert crowds == [0] * 4 + [4, 5, 6, 7]
+
+
+def test_who_belongs_to_a_parcel_is_no_onlooker() -> None:
+    team = [{"actor": f"nv{n}"} for n in range(8)]
+    assigned = [{"kind": "assigned", "staff": ["nv0", "nv1", "nv2", "nv3"]}]
+    assert [touch.crowd for touch in seen(*team, context=assigned)] == [0] * 8
+    scans = [{**one, "action": "scan"} for one in team]
+    assert [touch.crowd for touch in seen(*scans, {"actor": "nv9"})] == [0] * 9

@@ -61,13 +61,21 @@ def test_alerts_once_for_many_looks_and_grow_to_medium(normal: Normal) -> None:
 
 def test_alerts_only_above_what_is_usual_among_peers() -> None:
     normal = colleagues(DETECTOR, *(busy(WEEKS, 9) for _ in range(8)))
-    assert not Watch(DETECTOR, normal).see(look(at(), crowd=10))
-    assert Watch(DETECTOR, normal).see(look(at(), crowd=12))
+    assert not Watch(DETECTOR, normal).see(look(at(), crowd=9))
+    assert Watch(DETECTOR, normal).see(look(at(), crowd=10))
 
 
 def test_stricter_means_larger_crowds(normal: Normal) -> None:
-    assert Watch(DETECTOR, normal._replace(strictness=1.2)).see(look(at(), crowd=13))
-    assert not Watch(DETECTOR, normal._replace(strictness=1.4)).see(look(at(), crowd=13))
+    assert Watch(DETECTOR, normal._replace(strictness=2.0)).see(look(at(), crowd=12))
+    assert not Watch(DETECTOR, normal._replace(strictness=2.5)).see(look(at(), crowd=12))
+
+
+def test_alerts_on_the_last_of_seven(normal: Normal) -> None:
+    assert Watch(DETECTOR, normal).see(look(at(), crowd=6))
+
+
+def test_silent_on_five_colleagues_at_a_disputed_parcel(normal: Normal) -> None:
+    assert not Watch(DETECTOR, normal).see(look(at(), crowd=5))
 
 
 def test_silent_where_many_hands_are_usual() -> None:
@@ -128,4 +136,4 @@ def test_a_case_does_not_become_what_is_usual(normal: Normal) -> None:
     watch.see(look(at(), crowd=16))
     watch.end_day()
     [[(_, taught)]] = watch.lessons
-    assert taught <= 14, "no more than the floor of ten is taught"
+    assert taught <= 10, "no more than the floor of five is taught"
