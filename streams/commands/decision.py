@@ -187,6 +187,20 @@ def print_table(table: Table) -> None:
     Console(width=1000, highlight=False, markup=False).print(table)
 
 
+def printable(text: str) -> str:
+    """A cell's text without what a terminal would take for a command: topics hold what anybody may have written.
+
+    >>> printable("ended\x1b[2J")
+    'ended�[2J'
+    """
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def new_table(*columns: str) -> Table:
-    """An empty table without borders."""
+    """An empty table without borders; fill it with `add_row`."""
     return Table(*columns, box=None, padding=(0, 2, 0, 0))
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """One row of plain text."""
+    table.add_row(*map(printable, cells))

@@ -6,7 +6,7 @@ import click
 
 from streams.commands import decision
 from streams.commands.common import plain_settings
-from streams.commands.decision import new_table, print_table, shown
+from streams.commands.decision import add_row, new_table, print_table, shown
 from streams.kafka.control import ControlError, Kind, moment, new_record, stamp
 from streams.kafka.decisions import Switch, scope, switches
 from streams.privacy.tokens import looks_like_token
@@ -92,7 +92,8 @@ def show(kind: Kind, carrier: str | None, limit: int) -> None:
         whom = [decision.person(record.actor)]
         if kind == "suppress":
             whom.append(record.detector or "all")
-        table.add_row(
+        add_row(
+            table,
             one.state(now), *whom, record.carrier, shown(moment(record.time), zone),
             shown(moment(record.until), zone), record.by, record.why, _end(one, now_state=one.state(now)),
         )  # fmt: skip

@@ -12,7 +12,7 @@ import orjson
 
 from streams.commands import decision
 from streams.commands.common import plain_settings, replacing
-from streams.commands.decision import by, errors, new_table, print_table, shown, why
+from streams.commands.decision import add_row, by, errors, new_table, print_table, shown, why
 from streams.flow.control import VERDICTS, ControlRecord
 from streams.kafka.alert_log import Episode, find_episode, read_episodes
 from streams.kafka.control import moment, new_record
@@ -125,7 +125,8 @@ def list_(carrier: str | None, since: str | None, out: Path | None) -> None:
         zone = decision.zone_of(settings, record.carrier, episode.utc_offset if episode else None)
         times = [shown(_at(ms), zone) for ms in (episode.start, episode.end)] if episode else ["(gone)", ""]
         given = shown(moment(record.time), zone)
-        table.add_row(
+        add_row(
+            table,
             given, record.value, uid, record.detector, decision.person(record.actor), record.carrier, *times,
             record.by, record.why,
         )  # fmt: skip
@@ -162,7 +163,7 @@ def report_(carrier: str | None, since: str | None) -> None:
         low, high = one.interval
         ratio, span = ("", "") if one.ratio is None else (f"{one.ratio:.0%}", f"{low:.0%} to {high:.0%}")
         numbers = (one.alerts, one.judged, one.true, one.false, one.benign)
-        table.add_row(one.detector, *(f"{number:,}" for number in numbers), ratio, span, one.mark)
+        add_row(table, one.detector, *(f"{number:,}" for number in numbers), ratio, span, one.mark)
     if standings:
         print_table(table)
     judged = sum(one.judged for one in standings)
