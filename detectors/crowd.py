@@ -69,11 +69,12 @@ class Crowd(Detector[State]):
     Ignores: scans, lists and exports, claims campaigns with tickets, parcels that pass through many hands as usual,
     declared service accounts.
 
-    Known gaps: the first to look, before there is a crowd; companies where sixteen people a day look at one parcel
+    Known gaps: the first to look, before there is a crowd; companies where eleven people a day look at one parcel
     without a reason; the first weeks.
 
     Parameters:
-        floor: others without a reason of their own within a day that are no crowd yet.
+        floor: others without a reason of their own within a day that are no crowd yet. lean_floor: where no context is
+            sent, and nobody's reason is known.
         quantile, factor: share of person-days whose highest crowd lies below, and the margin over it.
         group_days: person-days a group needs.
         grace: hours a touch waits for its reason.
@@ -93,8 +94,9 @@ class Crowd(Detector[State]):
     quiet: ClassVar[int] = 7 * 86_400
 
     floor: int = 5
+    lean_floor: int = 10
     quantile: float = 0.9999
-    factor: float = 1.1
+    factor: float = 1.5
     group_days: int = 100
     grace: int = 6
 
@@ -104,15 +106,13 @@ class Crowd(Detector[State]):
         if touch.action not in OPENING or touch.who.service:
             return 0.0
         if touch.context:
-            return self._judge(state, state.grace.add(touch, touch.crowd), normal)
+            return self._judge(state, state.grace.add(touch, touch.crowd), self._limit(normal, self.floor))
         one = Waiting((touch.src, touch.off, touch.idx), touch.time, touch.parcel, touch.crowd)
-        return self._judge(state, [one], normal)
+        return self._judge(state, [one], self._limit(normal, self.lean_floor))
 
-    def _judge(self, state: State, ripe: list[Waiting], normal: Normal) -> float:
+    def _judge(self, state: State, ripe: list[Waiting], limit: float) -> float:
         """Add those that joined too large a crowd to the case; gives its size if any did."""
-        if not ripe:
-            return 0.0
-        joined, limit = False, self._limit(normal)
+        joined = False
         for one in ripe:
             state.high = max(state.high, min(one.size, int(limit)))
             if one.size <= limit:
@@ -126,13 +126,13 @@ class Crowd(Detector[State]):
             state.samples = [*state.samples, one.parcel][-MOST_SAMPLES:]
         return float(state.parcels) if joined else 0.0
 
-    def _limit(self, normal: Normal) -> float:
+    def _limit(self, normal: Normal, floor: int) -> float:
         """The largest crowd that is no case."""
         group = normal.group(self.group_days)
         if group is None or not (group.share(MEASURE, 0) or group.quantile(MEASURE, 1.0)):
             # Nobody has learnt yet what is usual.
             return LARGEST
-        return max(self.floor, self.factor * self._usual(normal)) * normal.strictness
+        return max(floor, self.factor * self._usual(normal)) * normal.strictness
 
     def _usual(self, normal: Normal) -> int:
         """What nearly all person-days stay within; people are counted whole, so the bin's top is rounded down."""
@@ -147,12 +147,14 @@ class Crowd(Detector[State]):
         return waiting[0].time + self.grace * HOUR if waiting else 0
 
     def ripen(self, state: State, now: int, normal: Normal) -> float:
-        return self._judge(state, state.grace.end(now - self.grace * HOUR), normal)
+        ripe = state.grace.end(now - self.grace * HOUR)
+        return self._judge(state, ripe, self._limit(normal, self.floor))
 
     def report(self, state: State, touch: Touch | None, normal: Normal) -> Finding:
         group = normal.group(self.group_days) or normal.company
         usual = self._usual(normal)
         parcels, most = state.parcels, state.most
+        context = touch is None or touch.context
         return Finding(
             severity=MEDIUM if parcels >= 3 else LOW,
             # How often a person-day of the peers sees a crowd as large.
@@ -165,7 +167,7 @@ class Crowd(Detector[State]):
                 "crowd": most,
                 "parcels": parcels,
                 "records": parcels,
-                "limit": round(self._limit(normal), 1),
+                "limit": round(self._limit(normal, self.floor if context else self.lean_floor), 1),
             },
             baseline={"peers_high": usual, "peer_days": group.days},
             parcels=tuple(state.samples),

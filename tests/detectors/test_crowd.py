@@ -61,21 +61,26 @@ def test_alerts_once_for_many_looks_and_grow_to_medium(normal: Normal) -> None:
 
 def test_alerts_only_above_what_is_usual_among_peers() -> None:
     normal = colleagues(DETECTOR, *(busy(WEEKS, 9) for _ in range(8)))
-    assert not Watch(DETECTOR, normal).see(look(at(), crowd=9))
-    assert Watch(DETECTOR, normal).see(look(at(), crowd=10))
+    assert not Watch(DETECTOR, normal).see(look(at(), crowd=13))
+    assert Watch(DETECTOR, normal).see(look(at(), crowd=14))
 
 
 def test_stricter_means_larger_crowds(normal: Normal) -> None:
-    assert Watch(DETECTOR, normal._replace(strictness=2.0)).see(look(at(), crowd=12))
-    assert not Watch(DETECTOR, normal._replace(strictness=2.5)).see(look(at(), crowd=12))
+    assert Watch(DETECTOR, normal._replace(strictness=1.2)).see(look(at(), crowd=13))
+    assert not Watch(DETECTOR, normal._replace(strictness=1.4)).see(look(at(), crowd=13))
 
 
-def test_alerts_on_the_last_of_seven(normal: Normal) -> None:
-    assert Watch(DETECTOR, normal).see(look(at(), crowd=6))
+def test_alerts_on_the_last_of_seven_where_reasons_are_known(normal: Normal) -> None:
+    watch = Watch(DETECTOR, normal)
+    watch.see(look(at(), crowd=6, context=True))
+    assert watch.pass_time(at(0, 15))
 
 
-def test_silent_on_five_colleagues_at_a_disputed_parcel(normal: Normal) -> None:
-    assert not Watch(DETECTOR, normal).see(look(at(), crowd=5))
+def test_silent_on_the_last_of_six_and_on_ten_colleagues_whose_reasons_are_not_known(normal: Normal) -> None:
+    watch = Watch(DETECTOR, normal)
+    watch.see(look(at(), 1, crowd=5, context=True))
+    assert not watch.pass_time(at(0, 20))
+    assert not Watch(DETECTOR, normal).see(look(at(), 2, crowd=10))
 
 
 def test_silent_where_many_hands_are_usual() -> None:
@@ -136,4 +141,4 @@ def test_a_case_does_not_become_what_is_usual(normal: Normal) -> None:
     watch.see(look(at(), crowd=16))
     watch.end_day()
     [[(_, taught)]] = watch.lessons
-    assert taught <= 10, "no more than the floor of five is taught"
+    assert taught <= 14, "no more than the floor of ten is taught"
