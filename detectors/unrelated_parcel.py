@@ -198,16 +198,18 @@ class UnrelatedParcel(Detector[State]):
     def _limit(self, state: State, index: int, normal: Normal) -> float:
         """What a window may have without being a case."""
         group, days = normal.group(self.group_days), WINDOWS[index]
-        newcomer = (state.lean or group is not normal.peers) and len(state.past) < self.own_days
+        known = len(state.past) >= self.own_days + days
+        newcomer = (state.lean or group is not normal.peers) and not known
         cold = newcomer or group is None or not self._taught(group, index)
         limit = float(self.cold[index] if cold else self._floors(state)[index]) - 1
-        if len(state.past) >= self.own_days + days:
+        if known:
             limit = max(limit, self.own_factor * state.usual[index])
         if group:
             share = self.lean_quantile if state.lean else self.quantile
             # A young log knows single days only: sums it has not seen yet spread with the root of their number.
-            single = group.quantile(MEASURES[0], share)
-            reached = max(group.quantile(MEASURES[index], share), sqrt(days) * single)
+            reached = max(
+                group.quantile(MEASURES[index], share), sqrt(days) * group.quantile(MEASURES[0], share)
+            )
             limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
         return limit * normal.strictness
 

@@ -103,6 +103,15 @@ def test_alerts_without_context_on_parcels_that_rested_as_parcels_never_do(witho
     assert watch.see(*rows)
 
 
+def test_silent_without_context_on_a_newcomer_whose_week_nothing_can_be_held_against(
+    without_context: Normal,
+) -> None:
+    """Six worked days are no history for seven: one rested parcel a day is no case yet."""
+    watch = veteran(without_context, teamwork([*range(-6, 0)]))
+    rows = [touch(at(n, 9), parcel=f"k1.p{n}", others=(11, 12), idle=2 * 86_400) for n in range(5)]
+    assert not watch.see(*rows)
+
+
 def test_silent_without_context_on_a_parcel_or_two_that_rested(without_context: Normal) -> None:
     watch = veteran(without_context, teamwork(WEEKS))
     rows = [touch(at(0, 9 + n), parcel=f"k1.p{n}", others=(11, 12), idle=2 * 86_400) for n in range(2)]
