@@ -207,9 +207,8 @@ class UnrelatedParcel(Detector[State]):
         if group:
             share = self.lean_quantile if state.lean else self.quantile
             # A young log knows single days only: sums it has not seen yet spread with the root of their number.
-            reached = max(
-                group.quantile(MEASURES[index], share), sqrt(days) * group.quantile(MEASURES[0], share)
-            )
+            single, reached = (group.quantile(measure, share) for measure in (MEASURES[0], MEASURES[index]))
+            reached = max(reached, sqrt(days) * single)
             limit = max(limit, self.group_factor * reached * (1 + self.group_days / group.days / 2))
         return limit * normal.strictness
 
@@ -227,8 +226,7 @@ class UnrelatedParcel(Detector[State]):
             state.days[latest] = max(0, state.days[latest] - 1)
 
     def wake(self, state: State) -> int:
-        waiting = state.grace.waiting
-        return waiting[0].time + self.grace * HOUR if waiting else 0
+        return waiting[0].time + self.grace * HOUR if (waiting := state.grace.waiting) else 0
 
     def ripen(self, state: State, now: int, normal: Normal) -> float:
         ripe = state.grace.end(now - self.grace * HOUR)
