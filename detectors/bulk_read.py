@@ -119,6 +119,7 @@ class BulkRead(Detector[State]):
     name: ClassVar[str] = "bulk_read"
     summary: ClassVar[str] = "Far more parcels or records read in a short time than person or peers do"
     state_type: ClassVar[type[State]] = State
+    hints: ClassVar[tuple[str, ...]] = MEASURES[1:3] + MEASURES[4:]
 
     floors: tuple[int, ...] = (20, 45, 120, 250, 350, 400)
     cold: tuple[int, ...] = (40, 90, 300, 1_500, 2_000, 3_000)

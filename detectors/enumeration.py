@@ -111,6 +111,7 @@ class Enumeration(Detector[State]):
     summary: ClassVar[str] = "Tries parcel numbers one after the other, or many that do not exist"
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 2 * 3600
+    hints: ClassVar[tuple[str, ...]] = MEASURES[:2]
 
     enough: float = 16.0
     least: int = 25

@@ -81,6 +81,7 @@ class LongDelivered(Detector[State]):
     summary: ClassVar[str] = "Opens parcels closed weeks ago that nobody has asked about"
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
+    hints: ClassVar[tuple[str, ...]] = (MEASURE,)
 
     age: int = 21
     floor: int = 6

@@ -116,9 +116,8 @@ class LowAndSlow(Detector[State]):
     lain untouched for long, where it does not; and all parcels new to the person without an explanation. A window's
     count, heavy days cut to twice its median, is held against the person's days before the window: the excess in
     standard deviations of such a sum. It is a case when it exceeds a fixed excess, a least number of parcels and, by a
-    margin, what all but a few person-days of the peers stood above their own levels lately. So who grows with
-    his peers stays silent. Days of a case are nobody's baseline. With context a day counts when it is over, for its
-    reasons come late.
+    margin, what all but a few person-days of the peers stood above their own levels lately: who grows with his peers
+    stays silent. Days of a case are nobody's baseline. With context a day counts when it is over: reasons come late.
 
     Finds: 15 to 40 parcels a day beyond the usual, for weeks, most often within the first five to seven days.
 
@@ -150,6 +149,7 @@ class LowAndSlow(Detector[State]):
     summary: ClassVar[str] = "Opens more new parcels than usual, day after day, and peers do not"
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 4 * 86_400
+    hints: ClassVar[tuple[str, ...]] = MEASURES
 
     least: tuple[int, ...] = (40, 60, 90)
     excess: float = 7.0

@@ -103,8 +103,7 @@ class UnrelatedParcel(Detector[State]):
         quantile, group_factor, group_days: likewise for peers; lean_quantile: without context.
         grace: hours an unexplained touch waits for its reason: papers of a shift are entered by its end.
         shared, settle: parcels two people must share to be related; co-workers a person needs before strangers count.
-        rested: a parcel counts when it rested so many times longer than 95 % of parcels with as many handlers do
-            before somebody new takes them up.
+        rested: times as long as 95 % of parcels with as many handlers rest, from which a parcel counts.
         pioneers: share of person-days below which touching what nobody has touched before is unusual.
 
     >>> from detectors.testing import snooping
@@ -118,6 +117,7 @@ class UnrelatedParcel(Detector[State]):
     summary: ClassVar[str] = "Keeps opening parcels that nothing ties this person to"
     state_type: ClassVar[type[State]] = State
     quiet: ClassVar[int] = 3 * 86_400
+    hints: ClassVar[tuple[str, ...]] = MEASURES
 
     floors: tuple[int, ...] = (7, 8, 9)
     lean_floors: tuple[int, ...] = (4, 4, 4)
