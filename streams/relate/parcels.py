@@ -219,6 +219,10 @@ def apply_touch(parcel: Parcel, row: Touch, me: int, *, context: bool) -> None:
 
 def _join(parcel: Parcel, me: int, time: int) -> int:
     """Be an onlooker; how many others are within a day, 0 when too few to be a crowd."""
+    if len(parcel.onlookers) < CROWD:
+        # Nearly always: whoever looked longer ago is let go only once it matters.
+        parcel.onlookers[me] = time
+        return 0
     since = time - DAY
     lately = {other: last for other, last in parcel.onlookers.items() if last >= since and other != me}
     parcel.onlookers = lately
