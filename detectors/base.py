@@ -241,6 +241,8 @@ class Detector(Generic[S]):
     state_type: ClassVar[type[Any]]
     #: Seconds without further evidence after which an episode is over.
     quiet: ClassVar[int] = 3600
+    #: Whether only touches of marked parcels (closed, crowd, ghost) and of services matter; it sees no others.
+    marked_only: ClassVar[bool] = False
     #: Measures among the lessons of which a high value speaks against a person; the risk score adds them up.
     hints: ClassVar[tuple[str, ...]] = ()
 

@@ -91,6 +91,7 @@ class Crowd(Detector[State]):
     name: ClassVar[str] = "crowd"
     summary: ClassVar[str] = "Opened a parcel that far more people than usual had opened within a day"
     state_type: ClassVar[type[State]] = State
+    marked_only: ClassVar[bool] = True
     quiet: ClassVar[int] = 7 * 86_400
 
     floor: int = 5

@@ -86,6 +86,7 @@ class HoneyToken(Detector[State]):
     name: ClassVar[str] = "honeytoken"
     summary: ClassVar[str] = "Touched a parcel that does not exist, planted to tell who reads what"
     state_type: ClassVar[type[State]] = State
+    marked_only: ClassVar[bool] = True
     quiet: ClassVar[int] = 7 * 86_400
 
     bulk: int = 200

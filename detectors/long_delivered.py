@@ -80,6 +80,7 @@ class LongDelivered(Detector[State]):
     name: ClassVar[str] = "long_delivered"
     summary: ClassVar[str] = "Opens parcels closed weeks ago that nobody has asked about"
     state_type: ClassVar[type[State]] = State
+    marked_only: ClassVar[bool] = True
     quiet: ClassVar[int] = 3 * 86_400
     hints: ClassVar[tuple[str, ...]] = (MEASURE,)
 

@@ -116,6 +116,7 @@ class ServiceAccount(Detector[State]):
     name: ClassVar[str] = "service_account"
     summary: ClassVar[str] = "A service account is used by hand"
     state_type: ClassVar[type[State]] = State
+    marked_only: ClassVar[bool] = True
     quiet: ClassVar[int] = 86_400
 
     enough: int = 3

@@ -71,9 +71,11 @@ class DetectStage(KeyedStage[Actor]):
         self._partitions = partitions
         self._source = source_id(DETECT_SOURCE, partition)
         self._detectors = detectors
-        self._steps = [detector.step for detector in detectors]
         self._wakers = [i for i, d in enumerate(detectors) if type(d).wake is not Detector.wake]
-        self._wakes_by_index = [(i, detectors[i].wake) for i in self._wakers]
+        # By whether a touch is marked: a call that returns at once is still a call, a million times a minute.
+        asked = [[i for i, d in enumerate(detectors) if mark or not d.marked_only] for mark in (False, True)]
+        self._steps = [[(i, detectors[i].step) for i in indexes] for indexes in asked]
+        self._wakes = [[(i, detectors[i].wake) for i in indexes if i in self._wakers] for indexes in asked]
         raw = store.get(self.NORMS.encode())
         self.norms = Norms(msgspec.msgpack.decode(raw, type=NormsState) if raw else NormsState(), strictness)
         self._norms_changed = False
@@ -95,7 +97,8 @@ class DetectStage(KeyedStage[Actor]):
 
     def apply(self, rows: list[Row]) -> None:
         self._learn()
-        cache, get, mark, steps = self.states.cache, self.states.get, self.states.dirty.add, self._steps
+        cache, get, mark = self.states.cache, self.states.get, self.states.dirty.add
+        steps, wakes = self._steps, self._wakes
         normals, normal_of, watched = self.norms.normals, self.norms.normal, self.controls.state.watched
         due, add, scoring = self._next_due(), self._cases.add, bool(self.controls.state.models)
         for row in rows:
@@ -124,12 +127,19 @@ class DetectStage(KeyedStage[Actor]):
                 if watched and token in watched:
                     normal = self._normal(actor, row.st)
                 states = actor.states
-                for step, state in zip(steps, states, strict=False):  # the last state is the risk's
-                    evidence = step(state, row, normal)
+                marked = bool(row.closed or row.crowd or row.ghost or who.service)
+                for index, step in steps[marked]:
+                    evidence = step(states[index], row, normal)
                     if evidence:
-                        index = next(i for i, s in enumerate(states) if s is state)
                         add(actor, index, evidence, row.time, row.st, row, normal)
-                if len(actor.episodes) != held or self._wakes(actor):
+                wanted = len(actor.episodes) != held
+                if not wanted:
+                    asked = actor.due or NEVER
+                    for index, wake in wakes[marked]:
+                        if 0 < wake(states[index]) < asked:
+                            wanted = True
+                            break
+                if wanted:
                     due = min(due, self._set_timer(token, actor, row.st))
             elif type(row) is Explained:
                 due = min(due, self._explain(row))
@@ -185,14 +195,6 @@ class DetectStage(KeyedStage[Actor]):
                 self._lessons.append(NormsRow(row.st, row.src, row.off, row.idx, who.carrier, group, lessons))
             actor.level, actor.touches = learn_level(actor.level, actor.touches), 0
         actor.day = day
-
-    def _wakes(self, actor: Actor) -> bool:
-        """Whether a detector wants to be called before the person's timer."""
-        due = actor.due or NEVER
-        for index, wake in self._wakes_by_index:  # noqa: SIM110  # a generator costs more than what it asks
-            if 0 < wake(actor.states[index]) < due:
-                return True
-        return False
 
     def _set_timer(self, token: str, actor: Actor, now: int) -> int:
         """Order time at which the person is looked at next; noted when it is to be earlier than it was.

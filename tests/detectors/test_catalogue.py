@@ -137,18 +137,6 @@ def test_it_has_cases_that_must_alert_and_cases_that_must_not(detector: Detector
 
 
 @each
-def test_its_hints_are_measures_that_finished_days_teach(detector: Detector[Any]) -> None:
-    """Else the risk score would wait for them in vain."""
-    watch = Watch(detector)
-    watch.see(
-        *work(range(-45, 0), parcels=20, others=(1, 2), idle=10**6, context=detector.name == "long_delivered")
-    )
-    watch.end_day()
-    taught = {measure for day in watch.lessons for measure, _ in day}
-    assert set(detector.hints) <= taught
-
-
-@each
 def test_its_tag_changes_with_every_parameter(detector: Detector[Any]) -> None:
     tags = {detector.tag}
     for field in dataclasses.fields(type(detector)):  # type: ignore[arg-type]  # every detector is a dataclass
