@@ -14,7 +14,7 @@ from streams.flow.control import CONTROL_KINDS, ControlRecord, fault
 from streams.flow.events import CONTROL_SOURCE, Control
 from streams.flow.stage import Record
 from streams.flow.topics import ACTOR_LOG, CONTROL
-from streams.privacy.tokens import looks_like_token
+from streams.privacy.keyfile import KeyringError
 
 _KIND_CODES = {name: code for code, name in enumerate(CONTROL_KINDS)}
 
@@ -30,16 +30,19 @@ class ControlStage(AdmitStage):
 
     def admit(self, event: ControlRecord, record: Record, parts: Parts, notes: list[str]) -> bool:
         carrier = event.carrier
-        cipher = self._directory.cipher(carrier)
+        self._directory.cipher(carrier)
         time = self._clock.read(event.time)[0]
         until = self._clock.read(event.until)[0] if event.until else 0
         if wrong := fault(event, time, until):
             raise RefusalError("invalid_control", wrong[1], f"$.{wrong[0]}", carrier)
+        try:
+            actor = self._keys.staff(carrier, event.actor) if event.actor else ""
+        except KeyringError:
+            raise RefusalError(
+                "invalid_control", "the token is none of this carrier's people", "$.actor", carrier
+            ) from None
         if event.id and self._ids.repeats(carrier + "/" + event.id, record.offset):
             return False
-        actor = event.actor
-        if actor and not looks_like_token(actor):
-            actor = cipher.staff(actor)
         row = Control(
             0, self.source, record.offset, 0, time, _KIND_CODES[event.kind], carrier, actor, event.detector,
             event.alert, event.value, until,

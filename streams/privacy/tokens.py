@@ -183,6 +183,21 @@ class Keyring:
             "carrier's, or from another key ring"
         )
 
+    def staff(self, carrier: str, given: str) -> str:
+        """Token, under the active key, of a staff member given as any of his tokens or as clear id.
+
+        Raises:
+            KeyringError: unknown carrier, or a token that is none of its staff; the text holds neither token
+                nor id.
+        """
+        if looks_like_token(given):
+            kind, given = self.reveal(carrier, given)
+            if kind != "staff":
+                raise KeyringError(
+                    f"that is the token of a {kind}; give actor.user.uid of the alert, or the staff id"
+                )
+        return self.cipher(carrier).staff(given)
+
     def seal(self, raw: bytes) -> bytes:
         """Encrypt and authenticate bytes with the platform's key (AES-256-GCM-SIV, random nonce)."""
         active = self._file.seal.active

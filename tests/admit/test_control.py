@@ -10,6 +10,7 @@ import pytest
 from streams.flow.events import Control, decode_block
 from streams.flow.topics import ACTOR_LOG, CONTROL
 from streams.history.pipeline import Pipeline
+from streams.privacy.tokens import Keyring
 from tests.law_harness import RING
 from tests.senders import CARRIER, DAY, MONDAY, decision, stamp
 
@@ -19,9 +20,9 @@ SUPPRESS = {"kind": "suppress", "actor": "p1", "value": "on", "until": UNTIL}
 VERDICT = {"kind": "verdict", "actor": "p1", "detector": "bulk_read", "alert": "a" * 32, "value": "benign"}
 
 
-def taken(*values: bytes) -> Pipeline:
+def taken(*values: bytes, ring: Keyring = RING) -> Pipeline:
     """Three partitions that took these control records."""
-    made = Pipeline(RING, partitions=3, arrived=lambda: NOW, keep_logs=True)
+    made = Pipeline(ring, partitions=3, arrived=lambda: NOW, keep_logs=True)
     made.feed(CONTROL, values)
     made.finish()
     return made
@@ -46,6 +47,33 @@ def test_a_clear_staff_id_becomes_the_token_alerts_have() -> None:
     clear, same = (rows(taken(decision(NOW, **SUPPRESS | {"actor": who})))[0][0] for who in ("p1", token))
     assert clear == same
     assert clear.actor == token
+
+
+def test_a_token_that_is_none_of_the_carriers_people_is_refused() -> None:
+    """What is kept by token alone would reach into another carrier, or be kept of nobody."""
+    ring = Keyring()
+    for carrier in (CARRIER, "other"):
+        ring.add_carrier(carrier)
+    for actor in (
+        ring.cipher("other").staff("p1"),
+        ring.cipher(CARRIER).parcel("P1"),
+        "k1." + "0912345678" * 3,
+    ):
+        made = taken(decision(NOW, **VERDICT | {"actor": actor}), ring=ring)
+        assert made.counts()[CONTROL].get("rejected/invalid_control") == 1
+        refused = json.loads(made.rejected[0].value or b"")
+        assert refused["where"] == "$.actor"
+        assert actor not in str(refused)
+        assert rows(made) == [[], [], []]
+
+
+def test_a_token_made_under_an_older_key_becomes_the_one_that_touches_have() -> None:
+    ring = Keyring()
+    ring.add_carrier(CARRIER)
+    old = ring.cipher(CARRIER).staff("p1")
+    ring.rotate(CARRIER)
+    made = taken(decision(NOW, **SUPPRESS | {"actor": old}), ring=ring)
+    assert rows(made)[0][0].actor == ring.cipher(CARRIER).staff("p1") != old
 
 
 def test_a_decision_sent_twice_counts_once() -> None:
