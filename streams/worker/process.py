@@ -229,6 +229,7 @@ class Worker:
     async def _look(self) -> None:
         consumer = consumer_of(self._app.faust)
         while not self._stopping.is_set():
+            await asyncio.to_thread(self._models.prepare)
             if self._settled:
                 await self._watch.ask(consumer)
                 self._watch.measure(consumer)
@@ -245,6 +246,7 @@ class Worker:
         )
         async with endpoint as served, self._directory.reading():
             await self._directory.loaded.wait()
+            await asyncio.to_thread(self._models.prepare)
             awake = asyncio.ensure_future(self._stay_awake())
             awake.add_done_callback(self._task_ended)
             consumer_class: Any = BatchConsumer

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,3 +160,18 @@ def test_a_library_that_lacks_a_model_says_so_and_finds_it_once_it_is_there(
     (tmp_path / f"{sha}.skops").write_bytes((tmp_path / "elsewhere" / f"{sha}.skops").read_bytes())
     assert library.get(sha) is not None
     assert library.problems == {}
+
+
+def test_scikit_learn_is_imported_where_asked_for_and_never_by_a_decision_on_a_model_that_is_missing(
+    tmp_path: Path,
+) -> None:
+    """It takes seconds on a busy machine, longer than the group waits for a worker that is away."""
+    code = (
+        "import sys; from pathlib import Path; from streams.detect.library import ModelLibrary\n"
+        f"root = Path({str(tmp_path)!r}); library = ModelLibrary(root); seen = []\n"
+        "def note(_): seen.append('sklearn' in sys.modules)\n"
+        "note(library.get('0' * 64)); note(library.prepare())\n"
+        "(root / 'some.skops').touch(); note(library.prepare()); print(seen)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[False, False, True]"
