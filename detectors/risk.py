@@ -18,6 +18,9 @@ QUARTERS = 4
 #: Reasons a person can have; the weakest is dropped for a new one.
 MOST_REASONS = 16
 MOST_MEASURES = 32
+#: Points one reason can have; well beyond what the highest risk level takes. Without an end, verdicts that double them
+#: would in time make a figure no alert can carry.
+MOST_POINTS = 100.0
 
 
 class State(msgspec.Struct, array_like=True):
@@ -132,7 +135,7 @@ class RiskScore(Detector[State]):
         for points in (state.weak, state.told):
             if reason in points:
                 if verdict == "true_positive":
-                    points[reason] *= 2
+                    points[reason] = min(2 * points[reason], MOST_POINTS)
                 else:
                     del points[reason]
 
@@ -210,6 +213,6 @@ class RiskScore(Detector[State]):
 
     @staticmethod
     def _add(points: dict[str, float], reason: str, more: float) -> None:
-        points[reason] = round(points.get(reason, 0.0) + more, 4)
+        points[reason] = min(round(points.get(reason, 0.0) + more, 4), MOST_POINTS)
         if len(points) > MOST_REASONS:
             del points[min(points, key=lambda name: (points[name], name))]

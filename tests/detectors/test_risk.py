@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from detectors.base import LOW, Normal, log_bin
-from detectors.risk import MEASURE, RiskScore, State
+from detectors.risk import MEASURE, MOST_POINTS, RiskScore, State
 from detectors.testing import DAY, NOBODY, Peers, at
 
 RISK = RiskScore()
@@ -92,6 +94,18 @@ def test_verdicts_take_points_away_or_double_them() -> None:
     for reason, verdict in (("a", "true_positive"), ("b", "false_positive"), ("c", "benign")):
         RISK.judge(state, reason, verdict)
     assert (state.told, state.weak) == ({"a": 8.0}, {})
+
+
+def test_points_have_an_end_however_often_they_are_doubled() -> None:
+    """A figure without end would stop the stream: no alert can carry it."""
+    state = State()
+    RISK.find(state, "crowd", 2.0, at(), told=False)
+    for _ in range(1_100):
+        RISK.judge(state, "crowd", "true_positive")
+    assert RISK.score(state) == MOST_POINTS
+    RISK.find(state, "crowd", 16.0, at(), told=False)
+    assert RISK.score(state) == MOST_POINTS
+    assert isfinite(RISK.report(state, None, NOBODY).score)
 
 
 def test_a_state_stays_small_whatever_happens() -> None:
