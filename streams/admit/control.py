@@ -9,7 +9,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from streams.admit.stage import AdmitStage, Parts
-from streams.admit.validate import RefusalError
+from streams.admit.validate import RefusalError, event_time
 from streams.flow.control import CONTROL_KINDS, ControlRecord, fault
 from streams.flow.events import CONTROL_SOURCE, Control
 from streams.flow.stage import Record
@@ -31,8 +31,9 @@ class ControlStage(AdmitStage):
     def admit(self, event: ControlRecord, record: Record, parts: Parts, notes: list[str]) -> bool:
         carrier = event.carrier
         self._directory.cipher(carrier)
-        time = self._clock.read(event.time)[0]
-        until = self._clock.read(event.until)[0] if event.until else 0
+        # Held to its arrival, as an event is: a time years ahead would put its end years ahead too.
+        time = event_time(self._clock.read(event.time)[0], record.timestamp, notes)
+        until = self._until(event) if event.until else 0
         if wrong := fault(event, time, until):
             raise RefusalError("invalid_control", wrong[1], f"$.{wrong[0]}", carrier)
         try:
@@ -53,3 +54,9 @@ class ControlStage(AdmitStage):
         for block, *_ in concerned:
             block.controls.append(row)
         return True
+
+    def _until(self, event: ControlRecord) -> int:
+        try:
+            return self._clock.read(event.until)[0]
+        except RefusalError as refusal:
+            raise RefusalError(refusal.reason, refusal.detail, "$.until", event.carrier) from None

@@ -76,6 +76,20 @@ def test_a_token_made_under_an_older_key_becomes_the_one_that_touches_have() -> 
     assert rows(made)[0][0].actor == ring.cipher(CARRIER).staff("p1") != old
 
 
+def test_no_decision_outlasts_ninety_days_from_its_arrival_whatever_time_it_claims() -> None:
+    ahead = NOW + 400 * DAY
+    made = taken(decision(ahead, **SUPPRESS | {"until": stamp(ahead + 90 * DAY)}))
+    assert made.counts()[CONTROL].get("rejected/time_in_future") == 1
+    a_little = NOW + DAY // 2
+    made = taken(decision(a_little, **SUPPRESS | {"until": stamp(a_little + 90 * DAY)}))
+    assert json.loads(made.rejected[0].value or b"")["where"] == "$.until"
+
+
+def test_an_end_that_is_no_time_is_refused_by_its_own_name() -> None:
+    made = taken(decision(NOW, **SUPPRESS | {"until": "tomorrow"}))
+    assert json.loads(made.rejected[0].value or b"")["where"] == "$.until"
+
+
 def test_a_decision_sent_twice_counts_once() -> None:
     made = taken(*[decision(NOW, id="c1", **SUPPRESS)] * 2)
     assert made.counts()[CONTROL]["duplicate"] == 1
