@@ -190,7 +190,7 @@ def with_decisions(sent: list[Sent], seed: int) -> list[Sent]:
                 decision(now, "watch", actor=actor, value="off"),
                 decision(now, "suppress", actor=actor, detector=detector, **until),
                 decision(now, "suppress", detector="bulk_read", **until),
-                decision(now, "verdict", actor=actor, detector="bulk_read", alert="x", value="false_positive"),
+                decision(now, "verdict", actor=actor, detector="bulk_read", alert="0" * 32, value="false_positive"),
                 decision(now, "model", value="shadow:" + "0" * 64),
                 decision(now, "suppress", detector="honeytoken", **until),
             ))  # fmt: skip

@@ -25,6 +25,9 @@ VERDICTS = ("true_positive", "false_positive", "benign")
 SWITCH = ("on", "off")
 #: Bounds of the factor on every detector's limits.
 STRICTEST, LOOSEST = 8.0, 0.25
+#: What a detector and an alert's uid are called. Nothing else may travel in their place: it would leave admit in clear.
+DETECTOR_NAME = re.compile(r"(?:[a-z][a-z_]{0,63})?")
+ALERT_UID = re.compile(r"(?:[0-9a-f]{32})?")
 MODEL = re.compile(r"(?:shadow|active):[0-9a-f]{64}|off")
 DAY = 86_400_000
 #: The longest time (ms) a suppression or a watch may be given at once: both end by themselves.
@@ -79,6 +82,10 @@ def fault(record: ControlRecord, time: int, until: int) -> tuple[str, str] | Non
         time, until: the record's, ms since the epoch; `until` 0 when it has none.
     """
     kind, value = record.kind, record.value
+    if not DETECTOR_NAME.fullmatch(record.detector) and record.detector not in known_detectors():
+        return "detector", "a detector's name has small letters and underscores only"
+    if not ALERT_UID.fullmatch(record.alert):
+        return "alert", "an alert is named by its whole uid, 32 characters of 0-9 and a-f"
     if kind == "verdict":
         if value not in VERDICTS:
             return "value", f"a verdict is one of {', '.join(VERDICTS)}"

@@ -100,7 +100,10 @@ def test_a_decision_sent_twice_counts_once() -> None:
     [
         (VERDICT | {"value": "guilty"}, "$.value"),
         (VERDICT | {"alert": ""}, "$.alert"),
+        (VERDICT | {"alert": "0912345678"}, "$.alert"),
         (VERDICT | {"actor": ""}, "$.actor"),
+        (SUPPRESS | {"value": "off", "detector": "0912345678"}, "$.detector"),
+        (SUPPRESS | {"value": "off", "alert": "0912345678"}, "$.alert"),
         (VERDICT | {"detector": ""}, "$.detector"),
         (SUPPRESS | {"actor": ""}, "$.actor"),
         (SUPPRESS | {"until": ""}, "$.until"),

@@ -154,7 +154,7 @@ def test_a_verdict_whose_alert_is_gone_is_left_out_of_the_file_and_said_so(
             datetime.now(UTC),
             actor="k1.x",
             detector="crowd",
-            alert="gone",
+            alert="9" * 32,
             value="benign",
         ),
     )

@@ -30,13 +30,18 @@ def entries(*records: ControlRecord) -> list[Entry]:
     return [Entry(record, 0, offset, 0) for offset, record in enumerate(records)]
 
 
+def uid(name: str) -> str:
+    """An alert's uid that can be told from another's."""
+    return name.encode().hex().rjust(32, "0")
+
+
 def test_the_latest_verdict_on_an_alert_counts() -> None:
     first, second, third = (
-        new_record("verdict", "vnx", NOW, **{**VERDICT, "alert": uid, "value": value})
-        for uid, value in (("a", "benign"), ("b", "benign"), ("a", "true_positive"))
+        new_record("verdict", "vnx", NOW, **{**VERDICT, "alert": uid(name), "value": value})
+        for name, value in (("a", "benign"), ("b", "benign"), ("a", "true_positive"))
     )
     found = latest_verdicts(entries(first, second, third))
-    assert list(found.items()) == [("b", second), ("a", third)]
+    assert list(found.items()) == [(uid("b"), second), (uid("a"), third)]
 
 
 def test_a_suppression_is_in_force_until_it_ends_is_lifted_or_is_replaced() -> None:
@@ -77,17 +82,16 @@ def test_the_interval_is_that_of_wilson() -> None:
 
 
 def test_the_report_counts_each_alert_once_under_its_detector_and_marks_only_what_is_sure() -> None:
-    def episode(uid: str, detector: str) -> Episode:
-        return Episode(uid, "vnx", TOKEN, detector, "High", 1, 0, 1, 0, "", 1)
+    def episode(name: str, detector: str) -> Episode:
+        return Episode(uid(name), "vnx", TOKEN, detector, "High", 1, 0, 1, 0, "", 1)
 
-    def verdict(uid: str, detector: str, value: str) -> ControlRecord:
+    def verdict(name: str, detector: str, value: str) -> ControlRecord:
         return new_record(
-            "verdict", "vnx", NOW, **{**VERDICT, "alert": uid, "detector": detector, "value": value}
+            "verdict", "vnx", NOW, **{**VERDICT, "alert": uid(name), "detector": detector, "value": value}
         )
 
-    told = {f"g{n}": episode(f"g{n}", "good") for n in range(30)}
-    told |= {f"b{n}": episode(f"b{n}", "bad") for n in range(10)}
-    told |= {"f": episode("f", "few"), "n": episode("n", "never")}
+    alerts = [*(episode(f"g{n}", "good") for n in range(30)), *(episode(f"b{n}", "bad") for n in range(10))]
+    told = {one.uid: one for one in (*alerts, episode("f", "few"), episode("n", "never"))}
     judged = [verdict(f"g{n}", "good", "true_positive") for n in range(29)]
     judged += [
         verdict("b0", "bad", "true_positive"),
