@@ -29,6 +29,7 @@ HOUR, DAY_HOURS = 3_600_000, 24
 #: Parcels told of, and days with exports that are remembered.
 MOST_SAMPLES, MEMORY = 20, 14
 HOURS, EXPORT_HOURS = "hours", "export_hours"
+ONE = 1000  # parts a day is counted in: integers take a third of what floats do
 #: Why a touch counts as off hours, strongest last; the index is kept in the state.
 ORDINARY, UNUSUAL, ROSTER, HOLIDAY, LEAVE = range(5)
 WHY_EN = (
@@ -48,7 +49,7 @@ class State(msgspec.Struct, array_like=True):
 
     Attributes:
         days: finished days on which the person worked at all, faded with the rest.
-        hours, exports: on how many of them he worked, and exported, in each hour of the local day.
+        hours, exports: on how many of them, in parts of ONE, he worked and exported in each hour of the local day.
         weekdays, holidays: how many of them fell on each weekday, Monday first, and were public holidays.
         today, exported: bits of the hours worked and exported in today. weekday, holiday: of today.
         hour: the local hour last judged, counted from 1970. view, export: why a view or an export in it is off hours.
@@ -58,8 +59,8 @@ class State(msgspec.Struct, array_like=True):
     """
 
     days: float = 0.0
-    hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * DAY_HOURS)
-    exports: list[float] = msgspec.field(default_factory=lambda: [0.0] * DAY_HOURS)
+    hours: list[int] = msgspec.field(default_factory=lambda: [0] * DAY_HOURS)
+    exports: list[int] = msgspec.field(default_factory=lambda: [0] * DAY_HOURS)
     weekdays: list[float] = msgspec.field(default_factory=lambda: [0.0] * 7)
     holidays: float = 0.0
     today: int = 0
@@ -79,9 +80,13 @@ class State(msgspec.Struct, array_like=True):
     volumes: list[int] = []
 
 
-def _around(hours: list[float], hour: int, reach: int = 1) -> float:
-    """The highest of an hour and its neighbours: nobody begins or ends to the minute."""
-    return max(hours[(hour + shift) % DAY_HOURS] for shift in range(-reach, reach + 1))
+def _around(hours: list[int], hour: int, reach: int = 1) -> float:
+    """Days of an hour or of the neighbour that has most: nobody begins or ends to the minute."""
+    return max(hours[(hour + shift) % DAY_HOURS] for shift in range(-reach, reach + 1)) / ONE
+
+
+def _faded(hours: list[int], keep: float, bits: int) -> list[int]:
+    return [int(count * keep) + ONE * (bits >> hour & 1) for hour, count in enumerate(hours)]
 
 
 @dataclass(frozen=True)
@@ -96,22 +101,21 @@ class OffHours(Detector[State]):
 
     Finds: exports at night, on leave, on a day never worked; long reading at such times.
 
-    Ignores: night shifts (by roster, habit or peers), a shift that runs over by an hour, swapped shifts with
-    explained work, exports that person or peers make at that hour anyway, declared service accounts.
+    Ignores: night shifts (by roster, habit or peers), an hour's overtime, swapped shifts with explained work,
+    exports that person or peers make at that hour anyway, declared service accounts.
 
     Known gaps: people without history in a company without roster or history; who leaks at his own usual hour, or no
     more than he exports every day; rostered hours on a weekday off, until ten days have taught the person's weekdays.
 
     Parameters:
-        enough: weight at which a stretch is a case. view_weight: weight of a view.
-        own_days: finished days a person needs for hours of his own. sure_days: for the absence of work to mean
-            something.
+        enough: weight at which a stretch is a case; view_weight: of a view.
+        own_days: finished days a person needs for hours of his own; sure_days: for absence to mean something.
         rare: share of own days below which an hour or weekday is not one's own. habit: share above which exporting
             at an hour is a habit.
-        group_days: person-days a group needs. group_rare: share of their days below which an hour is not theirs;
-            group_few: when the person himself is known never to work then.
-        gap: hours without an off-hours touch that end a stretch.
-        routine: multiple of the second highest of the latest days' exports up to which an exporter may work late.
+        group_days: person-days a group needs. group_rare: share of them below which an hour is not theirs; group_few:
+            when the person himself is known never to work then.
+        gap: hours without an off-hours touch that end a stretch. routine: multiple of the second highest of the
+            latest days' exports up to which an exporter may work late.
 
     >>> from detectors.testing import export_at_night
     >>> export_at_night(OffHours(), records=500)
@@ -169,8 +173,7 @@ class OffHours(Detector[State]):
         if who.status == "on_leave":
             state.view = state.export = LEAVE
             return
-        days, rare = state.days, self.rare
-        # Days fade a little from the first on.
+        days, rare = state.days, self.rare  # days fade a little from the first on
         known, sure = days > self.own_days - 0.5, days > self.sure_days - 1
         at_this_hour = known and _around(state.hours, clock) >= rare * days
         usual = at_this_hour and state.weekdays[weekday] >= rare * days
@@ -183,7 +186,7 @@ class OffHours(Detector[State]):
         else:
             few = self.group_few if sure else self.group_rare
             alone = not usual and group is not None and peers < few and not who.shifts
-            # The company may have learnt only its early risers yet; one's own role, or oneself, must be known.
+            # The company may know only its early risers yet.
             alone = alone and (known or group is normal.peers)
             why_view = UNUSUAL if alone else ORDINARY
             # A few days tell the hours far from any worked; a free weekday, or an hour near them, takes more.
@@ -282,10 +285,8 @@ class OffHours(Detector[State]):
         weekday = (day + 3) % 7
         state.days = state.days * keep + 1
         state.weekdays = [count * keep + (index == weekday) for index, count in enumerate(state.weekdays)]
-        state.hours = [count * keep + (state.today >> hour & 1) for hour, count in enumerate(state.hours)]
-        state.exports = [
-            count * keep + (state.exported >> hour & 1) for hour, count in enumerate(state.exports)
-        ]
+        state.hours = _faded(state.hours, keep, state.today)
+        state.exports = _faded(state.exports, keep, state.exported)
         state.holidays = state.holidays * keep + state.holiday
         lessons = [
             (measure, weekday * DAY_HOURS + hour)
@@ -293,8 +294,7 @@ class OffHours(Detector[State]):
             for hour in range(DAY_HOURS)
             if bits >> hour & 1
         ]
-        if state.volume:
-            state.volumes = [*state.volumes, state.volume][-MEMORY:]
+        state.volumes = [*state.volumes, state.volume][-MEMORY:] if state.volume else state.volumes
         state.today = state.exported = state.volume = 0
         state.hour = -1
         return lessons

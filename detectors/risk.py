@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log10
 from typing import ClassVar
+from zlib import crc32
 
 import msgspec
 
@@ -29,7 +30,8 @@ class State(msgspec.Struct, array_like=True):
     Attributes:
         at: event time (ms) up to which points have faded.
         weak: points by reason that were told to nobody, or as of low severity. told: points by reason that were.
-        usual: by measure, mean surprise of the person's own finished days. days: how many.
+        usual: by checksum of a measure's name, mean surprise of the person's own finished days in hundredths, integers
+            to stay small. days: how many.
         since: event time (ms) of the oldest weak point that has not faded.
         opened: episodes opened since the last finished day.
     """
@@ -37,7 +39,7 @@ class State(msgspec.Struct, array_like=True):
     at: int = 0
     weak: dict[str, float] = {}
     told: dict[str, float] = {}
-    usual: dict[str, float] = {}
+    usual: dict[int, int] = {}
     days: int = 0
     since: int = 0
     opened: int = 0
@@ -114,12 +116,16 @@ class RiskScore(Detector[State]):
     def _points(self, state: State, lesson: Lesson, group: Norm) -> float:
         measure, number = lesson
         surprise = -log10(group.tail(measure, 2.0 ** ((number - 0.5) / QUARTERS))) if number else 0.0
-        usual = state.usual.get(measure, 0.0)
-        if surprise or usual:
-            # The mean of about the last twenty days.
-            state.usual[measure] = round(usual + (surprise - usual) / min(state.days + 1, 20), 4)
-        if len(state.usual) > MOST_MEASURES:
-            del state.usual[min(state.usual, key=lambda name: (state.usual[name], name))]
+        key = crc32(measure.encode())
+        usual = state.usual.get(key, 0) / 100
+        # The mean of about the last twenty days.
+        mean = round(100 * (usual + (surprise - usual) / min(state.days + 1, 20)))
+        if mean:
+            state.usual[key] = mean
+            if len(state.usual) > MOST_MEASURES:
+                del state.usual[min(state.usual, key=lambda name: (state.usual[name], name))]
+        elif key in state.usual:
+            del state.usual[key]
         own = usual if state.days >= self.own_days else 1.0
         return surprise - self.rare if surprise > self.rare + own else 0.0
 

@@ -66,7 +66,8 @@ class ActorCodec:
     def __init__(self, detectors: tuple[Detector[Any], ...]) -> None:
         self._detectors = detectors
         self._names = {detector.name for detector in detectors}
-        self._tags = [detector.tag for detector in detectors]
+        # The tag's hash alone: with the names, keys would take a tenth of what a person may.
+        self._tags = [detector.tag[-8:] for detector in detectors]
         self._decoders = [msgspec.msgpack.Decoder(detector.state_type).decode for detector in detectors]
         self._load = msgspec.msgpack.Decoder(_Loaded).decode
         self._dump = msgspec.msgpack.Encoder().encode

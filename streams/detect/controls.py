@@ -11,6 +11,9 @@ from streams.flow.events import START, Control, Position
 VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL = range(len(CONTROL_KINDS))
 #: What the limits are multiplied with for a person on the watchlist.
 WATCHED = 0.5
+#: Suppressions, and watched people, in force at once. They are stored whole, as one value, and looked through with every
+#: change; beyond it the one that would end first makes room, so that rather too much is told than too little.
+MOST = 10_000
 
 
 class Models(msgspec.Struct, array_like=True):
@@ -113,3 +116,5 @@ def _switch(ends: dict[str, int], key: str, row: Control, now: int) -> None:
     ends.pop(key, None)
     if row.value == "on" and row.until > now:
         ends[key] = row.until
+        if len(ends) > MOST:
+            del ends[min(ends, key=lambda other: (ends[other], other))]

@@ -167,7 +167,8 @@ class DetectStage(KeyedStage[Actor]):
         if row.kind == VERDICT:
             actor = self.states.get(row.actor)
             here = (row.st, row.src, row.off, row.idx)
-            if here > actor.pos:
+            # Of somebody who never did anything there is nothing to judge, and nothing is to be stored.
+            if actor.who is not None and here > actor.pos:
                 actor.pos = here
                 self.states.dirty.add(row.actor)
                 self._cases.judge(actor, row)

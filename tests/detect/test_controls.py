@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streams.detect.controls import ControlState
+import pytest
+
+from detectors.base import Person
+from streams.detect.controls import SUPPRESS, Controls, ControlState
+from streams.flow.events import Control
 from streams.flow.topics import ACCESS_EVENTS, CONTROL
 from streams.history.pipeline import Pipeline
 from tests.law_harness import RING
@@ -141,3 +145,28 @@ def test_a_promoted_model_is_no_longer_in_the_shadow() -> None:
         office.decide(NINE, "model", value=f"{mode}:" + "a" * 64)
     models = office.pipeline.stages["actor-log", 0].controls.models(CARRIER)  # type: ignore[attr-defined]  # a detect stage
     assert (models.active, models.shadow) == ("a" * 64, "")
+
+
+def test_what_is_in_force_at_once_has_an_end_and_what_would_end_first_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.detect.controls.MOST", 7)
+    controls = Controls(ControlState())
+    for number in range(12):
+        until = NINE + DAY - number
+        row = (NINE, 4, number, 0, NINE, SUPPRESS, CARRIER, f"k1.{number}", "", "", "on", until)
+        controls.apply(Control(*row))
+    assert len(controls.state.suppressed) == 7
+    first, last = (Person(f"k1.{number}", CARRIER) for number in (0, 11))
+    assert controls.suppressed(first, "bulk_read", NINE)
+    assert not controls.suppressed(last, "bulk_read", NINE)
+
+
+def test_a_verdict_on_somebody_who_never_did_anything_is_not_stored() -> None:
+    office = Office()
+    office.decide(NINE, "verdict", actor="nobody", detector="crowd", value="benign", alert="a" * 32)
+    office.read(NINE + MINUTE, 1)
+    office.pipeline.checkpoint()
+    stored = office.pipeline.stores["detect", 0]
+    people = [key for key in stored if not key.startswith(b"\0")]
+    assert people == [RING.cipher(CARRIER).staff("p1").encode()]
