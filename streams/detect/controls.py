@@ -11,7 +11,7 @@ from streams.flow.events import START, Control, Position
 VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL = range(len(CONTROL_KINDS))
 #: What the limits are multiplied with for a person on the watchlist.
 WATCHED = 0.5
-#: Suppressions, and watched people, in force at once. They are stored whole, as one value, and looked through with every
+#: Suppressions, and watched people, in force at once. They are stored as one value and looked through with every
 #: change; beyond it the one that would end first makes room, so that rather too much is told than too little.
 MOST = 10_000
 
