@@ -7,6 +7,7 @@ import dataclasses
 import click
 import orjson
 
+from streams.commands.decision import printable
 from streams.doctor import Check, Status, examine
 from streams.doctor.check import red
 from streams.settings import SettingsError, load_settings
@@ -47,6 +48,8 @@ def command(as_json: bool) -> None:
 
 
 def _show(check: Check) -> None:
-    click.echo(f"{click.style(f'{check.status:<7}', fg=check.status)}{check.name:<22} {check.detail}")
+    status = click.style(f"{check.status:<7}", fg=check.status)
+    # Names and details may hold a carrier code as anybody wrote it to the topic control.
+    click.echo(f"{status}{printable(check.name):<22} {printable(check.detail)}")
     if check.remedy:
         click.echo(f"{'':<30}remedy: {check.remedy}")

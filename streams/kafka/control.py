@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.flow.control import ControlRecord, fault
+from streams.flow.control import DAY, ControlRecord, fault
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import CONTROL
 from streams.kafka.reading import read_topic
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A record of the topic that is no control record; `reason` says why, without its contents."""
+    """A record of the topic that is no control record, or decides nothing; `reason` says why, without its contents."""
 
     partition: int
     offset: int
@@ -196,13 +196,25 @@ async def _read(settings: Settings, on_unreadable: Callable[[Unreadable], None])
         async for at in records:
             try:
                 record = _decode(at.value or b"")
-                for time in filter(None, (record.time, record.until)):
-                    moment(time)
+                reason = _refused(record, at.timestamp)
             except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-                on_unreadable(Unreadable(at.partition, at.offset, _reason(exc)))
+                reason = _reason(exc)
+            if reason:
+                on_unreadable(Unreadable(at.partition, at.offset, reason))
                 continue
             found.append(Entry(record, at.partition, at.offset, at.timestamp))
     return sorted(found, key=lambda entry: (entry.partition, entry.offset))
+
+
+def _refused(record: ControlRecord, arrived: int) -> str:
+    """Why admit let it decide nothing, so that no listing says it is in force; empty when it did not. Raises
+    ValueError for a time that is none.
+    """
+    time, until = (_ms(moment(text)) if text else 0 for text in (record.time, record.until))
+    if time > arrived + DAY:
+        return "its time is more than a day ahead of its arrival, at $.time"
+    wrong = fault(record, time, until)
+    return f"{wrong[1]}, at $.{wrong[0]}" if wrong else ""
 
 
 def _reason(exc: Exception) -> str:
