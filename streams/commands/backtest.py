@@ -19,11 +19,13 @@ from rich.table import Table
 from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors, replacing
 from streams.commands.log_options import Days, history_options, one_source
+from streams.detect.library import ModelLibrary
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 from streams.history.archive_files import ArchiveError
 from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result, alerted
 from streams.history.files import FileError, total_bytes
 from streams.history.mapping import CsvMapping, mapping_options
+from streams.monitoring import logs
 from streams.privacy.tokens import Keyring, looks_like_token
 from streams.settings import load_settings
 
@@ -36,6 +38,11 @@ _IN = click.Path(dir_okay=False, path_type=Path)
 @click.option("--directory", type=_IN, help="Staff directory: role, team, site, shifts.")
 @click.option("--alerts", "out", required=True, type=_IN, help="Where the alerts go; replaced when there.")
 @click.option("--rejected", type=_IN, help="Where to say which records were rejected, why, and the remedy.")
+@click.option(
+    "--without-decisions",
+    is_flag=True,
+    help="With --history: as if nobody had suppressed, watched, judged or switched anything.",
+)
 @click.option("--clear-actors", is_flag=True, help="Staff ids in clear in the alerts instead of tokens.")
 @click.option(
     "--partitions",
@@ -51,6 +58,7 @@ def command(
     directory: Path | None,
     out: Path,
     rejected: Path | None,
+    without_decisions: bool,
     clear_actors: bool,
     partitions: int | None,
     mapping: CsvMapping | None,
@@ -69,7 +77,8 @@ def command(
     What became of every record is said on standard error. The exit code is 0 also when some were rejected.
 
     --history takes touches that were labelled before: they go straight to the detectors and give the alerts
-    that the stream gave. No keys are needed; `parcelwatch reveal` says who a token is.
+    that the stream gave, with what people decided about detection where they decided it; models come from
+    models_dir. No keys are needed; `parcelwatch reveal` says who a token is.
 
     \b
     Examples:
@@ -89,10 +98,14 @@ def command(
         "--clear-actors": clear_actors,
     }
     one_source(history, events, files_only)
-    if history is not None:
-        _from_history(history, out)
-        return
     settings = load_settings()
+    if history is not None:
+        # A model that cannot be had is named in the log, as in a worker.
+        logs.configure(settings.log_level)
+        _from_history(history, out, ModelLibrary(settings.models_path), decided=not without_decisions)
+        return
+    if without_decisions:
+        raise click.UsageError("--without-decisions: only with --history; files hold no decisions")
     keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
     given = (
         (STAFF_DIRECTORY, directory, None),
@@ -120,9 +133,10 @@ def command(
     _report(result, time.monotonic() - began)
 
 
-def _from_history(history: Days, out: Path) -> None:
+def _from_history(history: Days, out: Path, models: ModelLibrary, *, decided: bool) -> None:
     # Arrow, which the history is read with, is a tenth of a second to import.
-    from streams.history.detection import detect
+    from streams.history.archive_replay import Replay
+    from streams.history.detection import detect_partitions
 
     began, rows = time.monotonic(), 0
     with replacing(out) as alerts, _bar() as bar:
@@ -133,10 +147,11 @@ def _from_history(history: Days, out: Path) -> None:
             rows += n
             bar.update(task, completed=rows)
 
-        found = sorted(map(alerted, detect(history.blocks(further))))
+        replay = Replay(*history, decided=decided, progress=further)
+        found = sorted(map(alerted, detect_partitions(replay.rounds(), replay.partitions, models=models)))
         _write(alerts, found)
     console = Console(stderr=True, highlight=False, markup=False)
-    console.print(f"{rows:,} touches and late reasons", soft_wrap=True)
+    console.print(f"{rows:,} touches and late reasons, {replay.decisions:,} decisions", soft_wrap=True)
     _report_alerts(console, found, rows, "rows", time.monotonic() - began)
 
 

@@ -1,4 +1,4 @@
-"""`parcelwatch history`: every labelled touch as Parquet files, and what becomes of them."""
+"""`parcelwatch history`: every labelled touch and decision as Parquet files, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.common import plain_errors, plain_settings
-from streams.history.archive_files import EXPLAINED, TOUCHES, ArchiveError, Content, load_manifest
+from streams.history.archive_files import KINDS, TOUCHES, ArchiveError, Content, load_manifest
 from streams.monitoring import health, logs
 from streams.monitoring.metrics import new_registry
 from streams.privacy.filelock import file_lock
@@ -40,7 +40,8 @@ def command() -> None:
     """Keep every labelled touch as Parquet files, by carrier and day, each exactly once.
 
     One `history write` runs beside the workers; the files are for `history read` and for any engine that
-    reads Parquet. docs/history.md lists the columns. They hold tokens, never a clear id.
+    reads Parquet. docs/history.md lists the columns. They hold tokens, never a clear id. What people decide
+    about detection is kept with the touches, so that `backtest --history` can prove an alert years later.
 
     \b
     Example:
@@ -90,13 +91,22 @@ def list_() -> None:
     carriers: dict[str, list[Content]] = defaultdict(list)
     for content in manifest.content:
         carriers[content.carrier].append(content)
-    table = Table(
-        "carrier", "first day", "last day", "days", "touches", "late reasons", "files", "MB", box=None
+    names = (
+        "carrier",
+        "first day",
+        "last day",
+        "days",
+        "touches",
+        "late reasons",
+        "decisions",
+        "files",
+        "MB",
     )
+    table = Table(*names, box=None)
     for carrier, parts in sorted(carriers.items()):
         days = sorted({part.day for part in parts if part.kind == TOUCHES})
-        rows = {kind: sum(part.rows for part in parts if part.kind == kind) for kind in (TOUCHES, EXPLAINED)}
-        numbers = (len(days), rows[TOUCHES], rows[EXPLAINED], sum(part.files for part in parts))
+        rows = {kind: sum(part.rows for part in parts if part.kind == kind) for kind in KINDS}
+        numbers = (len(days), *(rows[kind] for kind in KINDS), sum(part.files for part in parts))
         megabytes = f"{sum(part.bytes for part in parts) / 1e6:,.1f}"
         ends = (str(days[0]), str(days[-1])) if days else ("", "")
         table.add_row(repr(carrier)[1:-1], *ends, *(f"{n:,}" for n in numbers), megabytes)
@@ -190,7 +200,7 @@ def _archive(settings: Settings) -> Iterator[Archive]:
             raise ArchiveError(
                 f"cannot write to {root}: {exc.strerror}; set PARCELWATCH_HISTORY_DIR to a folder that can"
             ) from None
-        yield Archive(root)
+        yield Archive(root, settings.partitions)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Labelled touches as Parquet by carrier and day, each exactly once, without asking Kafka where it stood.
+"""Labelled touches and decisions as Parquet by carrier and day, each once, without asking Kafka where it stood.
 
 Blocks of the actor log go in; `flush` writes them. The folder itself says which offset comes next (its manifest), so
 that rows and progress cannot part. What relate sends twice after a crash is dropped as the detect stage drops it: by
@@ -21,17 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from detectors.base import Touch
-from streams.flow.events import DETECT_SOURCE, START, Block, Explained, Position
-from streams.history.archive_columns import late_table, touch_table
+from streams.flow.events import Block, Control, Explained, Position
+from streams.history.archive_columns import decision_table, late_table, touch_table
 from streams.history.archive_files import (
+    DECISIONS,
     EXPLAINED,
+    KINDS,
     TOUCHES,
     ArchiveError,
     Content,
     DayFolder,
     Gap,
     Manifest,
-    Progress,
     file_name,
     load_manifest,
     make_folder,
@@ -41,19 +42,19 @@ from streams.history.archive_files import (
     sync_folder,
     write_file,
 )
+from streams.history.archive_order import Progress, at_beginning, midway
 
 DAY = 86_400_000
 MINUTE = 60_000
 _EPOCH = date(1970, 1, 1)
 
 _position = attrgetter("st", "src", "off", "idx")
-_Groups = dict[tuple[str, int], list[Any]]
-_Row = TypeVar("_Row", Touch, Explained)
+_Row = TypeVar("_Row", Touch, Explained, Control)
 _T = TypeVar("_T")
 
 
 class Flushed(NamedTuple):
-    """What a flush wrote: number of files, rows (touches and late reasons) and bytes."""
+    """What a flush wrote: number of files, rows (touches, late reasons, decisions) and bytes."""
 
     files: int = 0
     rows: int = 0
@@ -61,11 +62,10 @@ class Flushed(NamedTuple):
 
 
 class _Waiting(msgspec.Struct):
-    """What is read of one partition and not yet written, by (carrier, day)."""
+    """What is read of one partition and not yet written, by (kind, carrier, day)."""
 
     progress: Progress
-    touches: _Groups = msgspec.field(default_factory=lambda: defaultdict(list))
-    explained: _Groups = msgspec.field(default_factory=lambda: defaultdict(list))
+    rows: dict[tuple[str, str, int], list[Any]] = msgspec.field(default_factory=lambda: defaultdict(list))
 
 
 class Archive:
@@ -75,17 +75,19 @@ class Archive:
 
     Args:
         root: the folder; made when absent.
+        partitions: of the actor log.
 
     Attributes:
-        rows: touches and late reasons taken in and not yet written.
+        rows: touches, late reasons and decisions taken in and not yet written.
         duplicates: rows dropped since they had been taken in before.
 
     Raises:
         ArchiveError: the folder cannot be used.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, partitions: int = 1) -> None:
         self._root = root
+        self._partitions = partitions
         self._manifest = load_manifest(root) or Manifest()
         self._content = {content.folder: content for content in self._manifest.content}
         self._failed = False
@@ -109,34 +111,36 @@ class Archive:
         progress = waiting.progress
         if offset < progress.next:
             return
-        progress.next = offset + 1
-        if block.source >> 16 == DETECT_SOURCE:
-            return
-        skip = progress.through.get(block.source, START)
-        progress.through[block.source] = max(skip, block.through)
-        people = block.people
+        skip = progress.through(block.source)
         touches, explained = _beyond(skip, block.touches), _beyond(skip, block.explained)
+        controls = _beyond(skip, block.controls)
+        progress.follow(offset, block)
+        rows = waiting.rows
         for touch in touches:
-            who = touch.who = people[touch.who]
-            waiting.touches[who.carrier, (touch.time + touch.tz * MINUTE) // DAY].append(touch)
+            rows[TOUCHES, touch.who.carrier, (touch.time + touch.tz * MINUTE) // DAY].append(touch)
         for late in explained:
-            who = late.who = people[late.who]
             # By UTC: nothing says what the touch's local day was.
-            waiting.explained[who.carrier, late.time // DAY].append(late)
-        fresh = len(touches) + len(explained)
+            rows[EXPLAINED, late.who.carrier, late.time // DAY].append(late)
+        for control in controls:
+            # One from before the log had come anywhere lies by the day it was made: 1970 would expire at once.
+            rows[DECISIONS, control.carrier, (control.st or control.time) // DAY].append(control)
+        fresh = len(touches) + len(explained) + len(controls)
         self.rows += fresh
-        self.duplicates += len(block.touches) + len(block.explained) - fresh
+        self.duplicates += len(block.touches) + len(block.explained) + len(block.controls) - fresh
 
     def skip_to(self, partition: int, offset: int) -> bool:
         """Go on at `offset`: Kafka no longer has what lies between. Gives whether the history lacks that.
 
         It does not when it only begins here. Otherwise the manifest keeps it as a gap.
         """
-        progress = self._of(partition).progress
+        waiting = self._of(partition)
+        progress = waiting.progress
         lacks = partition in self._manifest.partitions or progress.next > 0
         if lacks:
             self._manifest.gaps.append(Gap(partition, progress.next, offset))
-        progress.next = offset
+            progress.next = offset
+        else:
+            waiting.progress = midway(self._partitions, offset)
         return lacks
 
     def flush(self) -> Flushed:
@@ -155,14 +159,14 @@ class Archive:
         content = {one.folder: one for one in manifest.content}
         sizes: dict[tuple[DayFolder, str], int] = {}
         for number, waiting in sorted(self._waiting.items()):
-            first = self._manifest.partitions.get(number, Progress()).next
-            name = file_name(number, first, waiting.progress.next)
-            for folder, rows, table in _tables(waiting):
+            before = self._manifest.partitions.get(number)
+            name = file_name(number, before.next if before else 0, waiting.progress.next)
+            for folder, rows, table in _tables(number, waiting):
                 path = folder.path(self._root)
                 make_folder(path)
                 size = sizes[folder, name] = write_file(path / name, partial(_write, table))
-                one = content.setdefault(folder, Content(*folder))
-                one.files, one.rows, one.bytes = one.files + 1, one.rows + rows, one.bytes + size
+                earliest = min(row.st for row in rows)
+                content.setdefault(folder, Content(*folder)).grow(len(rows), size, earliest)
         for folder in sorted({folder for folder, _ in sizes}):
             sync_folder(folder.path(self._root))
         manifest.content = [content[folder] for folder in sorted(content)]
@@ -190,8 +194,8 @@ class Archive:
         if newest is None:
             return []
         oldest = newest - timedelta(days=days)
-        # A late reason lies by UTC day, and its touch may be of the local day after.
-        limits = {TOUCHES: oldest, EXPLAINED: oldest - timedelta(days=1)}
+        # What lies by UTC day may be for touches of the local day after.
+        limits = dict.fromkeys(KINDS, oldest - timedelta(days=1)) | {TOUCHES: oldest}
         return [one for folder, one in sorted(self._content.items()) if folder.day < limits[folder.kind]]
 
     def _remove(self, old: Iterable[Content]) -> None:
@@ -206,7 +210,8 @@ class Archive:
     def _of(self, partition: int) -> _Waiting:
         waiting = self._waiting.get(partition)
         if waiting is None:
-            progress = deepcopy(self._manifest.partitions.get(partition, Progress()))
+            known = self._manifest.partitions.get(partition)
+            progress = deepcopy(known) if known else at_beginning(self._partitions)
             waiting = self._waiting[partition] = _Waiting(progress)
         return waiting
 
@@ -233,11 +238,14 @@ def _beyond(skip: Position, rows: list[_Row]) -> list[_Row]:
     return [row for row in rows if _position(row) > skip]
 
 
-def _tables(waiting: _Waiting) -> Iterator[tuple[DayFolder, int, pa.Table]]:
-    for (carrier, day), touches in sorted(waiting.touches.items()):
-        yield DayFolder(TOUCHES, carrier, _EPOCH + timedelta(days=day)), len(touches), touch_table(touches)
-    for (carrier, day), late in sorted(waiting.explained.items()):
-        yield DayFolder(EXPLAINED, carrier, _EPOCH + timedelta(days=day)), len(late), late_table(late)
+def _tables(partition: int, waiting: _Waiting) -> Iterator[tuple[DayFolder, list[Any], pa.Table]]:
+    made: dict[str, Callable[[list[Any]], pa.Table]] = {
+        TOUCHES: touch_table,
+        EXPLAINED: late_table,
+        DECISIONS: partial(decision_table, partition),
+    }
+    for (kind, carrier, day), rows in sorted(waiting.rows.items()):
+        yield DayFolder(kind, carrier, _EPOCH + timedelta(days=day)), rows, made[kind](rows)
 
 
 def _write(table: pa.Table, file: BinaryIO) -> None:

@@ -1,16 +1,19 @@
-"""The history's columns: touches and late reasons as Arrow tables, and touches back. docs/history.md lists them."""
+"""The history's columns: touches, late reasons and decisions as Arrow tables, and back. docs/history.md lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from detectors.base import ACTION_CODES, ACTIONS, CHANNEL_CODES, CHANNELS, EXPLANATIONS, Person, Touch
-from streams.flow.events import Explained
+from streams.flow.control import CONTROL_KINDS
+from streams.flow.events import Control, Explained
 
 _TIME = pa.timestamp("ms", tz="UTC")
 _TEXTS = pa.list_(pa.string())
+_KIND_CODES = {name: code for code, name in enumerate(CONTROL_KINDS)}
 _EXPLANATION_CODES = {name: code for code, name in enumerate(EXPLANATIONS)}
 
 #: Where a touch stands in the one order of its partition; the last three are its key.
@@ -72,6 +75,26 @@ LATE_SCHEMA = pa.schema(
         *_POSITION,
     ]
 )
+DECISION_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("staff", pa.string()),
+        ("detector", pa.string()),
+        ("alert", pa.string()),
+        ("value", pa.string()),
+        ("until", _TIME),
+        ("decided", _TIME),
+        ("partition", pa.int32()),
+        *_POSITION,
+    ]
+)
+
+
+class Decision(NamedTuple):
+    """A decision as one partition of the actor log has it: each partition reaches it at an order time of its own."""
+
+    partition: int
+    row: Control
 
 
 def touch_table(rows: Sequence[Touch]) -> pa.Table:
@@ -126,7 +149,25 @@ def late_table(rows: Sequence[Explained]) -> pa.Table:
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, LATE_SCHEMA, strict=True)], LATE_SCHEMA)
 
 
-def _position(rows: Sequence[Touch] | Sequence[Explained]) -> list[list[int]]:
+def decision_table(partition: int, rows: Sequence[Control]) -> pa.Table:
+    """Decisions of one partition of the actor log as the history holds them."""
+    columns = [
+        [CONTROL_KINDS[row.kind] for row in rows],
+        [row.actor for row in rows],
+        [row.detector for row in rows],
+        [row.alert for row in rows],
+        [row.value for row in rows],
+        [row.until or None for row in rows],
+        [row.time for row in rows],
+        [partition] * len(rows),
+        *_position(rows),
+    ]
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(columns, DECISION_SCHEMA, strict=True)], DECISION_SCHEMA
+    )
+
+
+def _position(rows: Sequence[Touch] | Sequence[Explained] | Sequence[Control]) -> list[list[int]]:
     return [
         [row.st for row in rows],
         [row.src for row in rows],
@@ -172,3 +213,16 @@ def late_reasons(table: pa.Table) -> Iterator[Explained]:
             (row[TOUCH_KEY[0]], row[TOUCH_KEY[1]], row[TOUCH_KEY[2]]), times["time"][number],
             _EXPLANATION_CODES[row["explanation"]],
         )  # fmt: skip
+
+
+def decisions(table: pa.Table) -> Iterator[Decision]:
+    """The decisions of a table that `archive_reader.read_decisions` gave."""
+    millis = {
+        name: table.column(name).cast(pa.int64()).to_pylist() for name in ("until", "decided", "order_time")
+    }
+    for number, row in enumerate(table.to_pylist()):
+        yield Decision(row["partition"], Control(
+            millis["order_time"][number], row["source"], row["source_offset"], row["source_index"],
+            millis["decided"][number], _KIND_CODES[row["kind"]], row["carrier"], row["staff"], row["detector"],
+            row["alert"], row["value"], millis["until"][number] or 0,
+        ))  # fmt: skip

@@ -3,6 +3,7 @@
     _manifest.json
     touches/carrier=<code>/day=<local day>/<partition>-<first>-<next>.parquet
     explained/carrier=<code>/day=<UTC day of the touch>/<partition>-<first>-<next>.parquet
+    decisions/carrier=<code>/day=<UTC day it took effect>/<partition>-<first>-<next>.parquet
 
 A file holds what came from the offsets first ≤ offset < next of one partition of the actor log, and is never changed.
 The manifest says for each partition how far the history goes; a file counts once that reaches its `next`. So one
@@ -25,10 +26,11 @@ from urllib.parse import quote
 import msgspec
 
 from streams.flow.events import Position
+from streams.history.archive_order import Progress, of_layout_1
 
-TOUCHES, EXPLAINED = "touches", "explained"
+KINDS = TOUCHES, EXPLAINED, DECISIONS = "touches", "explained", "decisions"
 MANIFEST = "_manifest.json"
-VERSION = 1
+VERSION = 2
 #: Longest name of a folder, bytes: what ext4 and XFS allow.
 LONGEST_NAME = 255
 
@@ -41,7 +43,7 @@ class ArchiveError(Exception):
 
 
 class DayFolder(NamedTuple):
-    """One folder of files: `kind` is TOUCHES or EXPLAINED."""
+    """One folder of files: `kind` is one of KINDS."""
 
     kind: str
     carrier: str
@@ -53,7 +55,13 @@ class DayFolder(NamedTuple):
 
 
 class Content(msgspec.Struct, array_like=True):
-    """What a day folder holds as of the manifest: number of files and rows, and bytes."""
+    """What a day folder holds as of the manifest.
+
+    Attributes:
+        kind, carrier, day: which folder.
+        files, rows, bytes: how much.
+        earliest: order time (ms) of its first row; None where layout 1 has written, which did not say.
+    """
 
     kind: str
     carrier: str
@@ -61,23 +69,18 @@ class Content(msgspec.Struct, array_like=True):
     files: int = 0
     rows: int = 0
     bytes: int = 0
+    earliest: int | None = None
+
+    def grow(self, rows: int, size: int, earliest: int) -> None:
+        """Count one more file."""
+        if not self.files or (self.earliest is not None and earliest < self.earliest):
+            self.earliest = earliest
+        self.files, self.rows, self.bytes = self.files + 1, self.rows + rows, self.bytes + size
 
     @property
     def folder(self) -> DayFolder:
         """Which."""
         return DayFolder(self.kind, self.carrier, self.day)
-
-
-class Progress(msgspec.Struct):
-    """How far one partition of the actor log is archived.
-
-    Attributes:
-        next: first offset that is not.
-        through: by upstream, the position up to which rows are; what it sends twice stands before.
-    """
-
-    next: int = 0
-    through: dict[int, Position] = {}
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -112,6 +115,28 @@ class Manifest(msgspec.Struct):
         return progress is not None and int(match[3]) <= progress.next
 
 
+class _Layout(msgspec.Struct):
+    version: int = VERSION
+
+
+class _Progress1(msgspec.Struct):
+    next: int = 0
+    through: dict[int, Position] = {}
+
+
+class _Manifest1(msgspec.Struct):
+    """Layout 1, which had no decisions."""
+
+    partitions: dict[int, _Progress1] = {}
+    content: list[Content] = []
+    gaps: list[Gap] = []
+
+    def now(self) -> Manifest:
+        count = len(self.partitions)
+        partitions = {n: of_layout_1(one.next, one.through, count) for n, one in self.partitions.items()}
+        return Manifest(VERSION, partitions, self.content, self.gaps)
+
+
 def carrier_folder(carrier: str) -> str:
     """Folder name of a carrier: `carrier=` and its code, percent-encoded where it is not letters, digits or `_.-`.
 
@@ -138,7 +163,12 @@ def load_manifest(root: Path) -> Manifest | None:
     """
     path = root / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        raw = path.read_bytes()
+        version = msgspec.json.decode(raw, type=_Layout).version
+        if version == 1:
+            return msgspec.json.decode(raw, type=_Manifest1).now()
+        if version == VERSION:
+            return msgspec.json.decode(raw, type=Manifest)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -147,11 +177,9 @@ def load_manifest(root: Path) -> Manifest | None:
         raise ArchiveError(
             f"{path} is no manifest of a history: {exc}; restore it from a backup together with its folder"
         ) from None
-    if manifest.version != VERSION:
-        raise ArchiveError(
-            f"{path} is of layout {manifest.version}, this parcelwatch reads {VERSION}; use the version that wrote it"
-        )
-    return manifest
+    raise ArchiveError(
+        f"{path} is of layout {version}, this parcelwatch reads up to {VERSION}; use the version that wrote it"
+    )
 
 
 def save_manifest(root: Path, manifest: Manifest) -> None:
@@ -186,7 +214,7 @@ def remove_leftovers(root: Path, manifest: Manifest) -> int:
     """Remove what a crash left behind and the manifest does not count; gives how many files. Raises OSError."""
     known = {content.folder.path(root) for content in manifest.content}
     removed = 0
-    for kind in (TOUCHES, EXPLAINED):
+    for kind in KINDS:
         for folder in sorted((root / kind).glob("carrier=*/day=*")):
             removed += sum(1 for _ in _remove(folder, lambda name: not manifest.counts(name)))
             if folder not in known:

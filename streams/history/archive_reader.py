@@ -1,4 +1,4 @@
-"""The history read back: touches by local day, with the reasons that arrived later applied."""
+"""The history read back: touches by local day, with the reasons that arrived later applied; decisions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streams.history.archive_columns import KEY, LATE_SCHEMA, ORDER, TOUCH_KEY, TOUCH_SCHEMA
+from streams.history.archive_columns import (
+    DECISION_SCHEMA,
+    KEY,
+    LATE_SCHEMA,
+    ORDER,
+    TOUCH_KEY,
+    TOUCH_SCHEMA,
+)
 from streams.history.archive_files import (
+    DECISIONS,
+    EXPLAINED,
     TOUCHES,
     ArchiveError,
     Content,
@@ -21,11 +30,14 @@ from streams.history.archive_files import (
     load_manifest,
 )
 
-_ONE_DAY = timedelta(days=1)
+_ONE_DAY, _MILLISECOND = timedelta(days=1), timedelta(milliseconds=1)
+_EPOCH = date(1970, 1, 1)
+_NEVER = 1 << 62
 
 #: What a reader gets: whose and which local day it is, the columns of a touch, and whether its explanation came late.
 SCHEMA = pa.schema([("carrier", pa.string()), ("day", pa.date32()), *TOUCH_SCHEMA, ("late", pa.bool_())])
 _APART = pa.schema([("carrier", pa.string()), *LATE_SCHEMA])
+_DECISIONS = pa.schema([("carrier", pa.string()), *DECISION_SCHEMA])
 
 
 def contents(root: Path) -> list[Content]:
@@ -34,7 +46,22 @@ def contents(root: Path) -> list[Content]:
     Raises:
         ArchiveError: there is no history, or none that can be read.
     """
-    return _manifest(root).content
+    return opened(root).content
+
+
+def opened(root: Path) -> Manifest:
+    """What the history at `root` consists of at this moment: what is read by it is of this moment too.
+
+    Raises:
+        ArchiveError: there is no history, or none that can be read.
+    """
+    manifest = load_manifest(root)
+    if manifest is None:
+        raise ArchiveError(
+            f"there is no history in {root}; `parcelwatch history write` makes one, "
+            "and PARCELWATCH_HISTORY_DIR says where"
+        )
+    return manifest
 
 
 def read(
@@ -74,6 +101,7 @@ def scan_apart(
     carriers: Collection[str] | None = None,
     since: date | None = None,
     until: date | None = None,
+    manifest: Manifest | None = None,
 ) -> Iterator[tuple[date, pa.Table, pa.Table]]:
     """The same with the reasons that came later apart, as they stood in the log.
 
@@ -81,14 +109,14 @@ def scan_apart(
     touched (columns of SCHEMA but `late`), and the late reasons of these very touches (LATE_SCHEMA after `carrier`),
     which stand anywhere later in the log.
 
-    Args and errors as of `scan`.
+    Args and errors as of `scan`; `manifest` as `opened` gave it, by default as of now.
     """
-    manifest = _manifest(root)
+    manifest = manifest or opened(root)
     touches: dict[date, list[Content]] = {}
     late: dict[date, list[Content]] = {}
     for content in manifest.content:
-        if carriers is None or content.carrier in carriers:
-            into = touches if content.kind == TOUCHES else late
+        into = {TOUCHES: touches, EXPLAINED: late}.get(content.kind)
+        if into is not None and (carriers is None or content.carrier in carriers):
             into.setdefault(content.day, []).append(content)
     for day, parts in sorted(touches.items()):
         if (since is None or day >= since) and (until is None or day <= until):
@@ -99,24 +127,56 @@ def scan_apart(
             yield day, rows, late_rows.join(rows.select(KEY), list(TOUCH_KEY), list(KEY), "left semi")
 
 
-def end(root: Path) -> int:
-    """Order time (ms) up to which the log behind the history has come, its parcel context included; 0 when nowhere.
+def beginnings(
+    manifest: Manifest,
+    carriers: Collection[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> dict[date, int]:
+    """By local day, the order time (ms) before which no touch of that day or of a later one stands.
+
+    Mostly the day's own begin or so; but what came after a long silence may stand days before its own day.
+
+    Args:
+        manifest: as `opened` gave it.
+        carriers, since, until: as of `scan`.
+    """
+    found: dict[date, int] = {}
+    least = _NEVER
+    for one in sorted(manifest.content, key=lambda one: one.day, reverse=True):
+        if one.kind == TOUCHES and _chosen(one, carriers, since, until):
+            # Where layout 1 did not say: order time is hardly ever before event time, and no local day begins more
+            # than a day before the same one in UTC.
+            begin = (one.day - _EPOCH - _ONE_DAY) // _MILLISECOND if one.earliest is None else one.earliest
+            found[one.day] = least = min(least, begin)
+    return found
+
+
+def _chosen(one: Content, carriers: Collection[str] | None, since: date | None, until: date | None) -> bool:
+    days = (since is None or one.day >= since) and (until is None or one.day <= until)
+    return days and (carriers is None or one.carrier in carriers)
+
+
+def read_decisions(root: Path, manifest: Manifest, carriers: Collection[str] | None = None) -> pa.Table:
+    """The decisions of the whole history in one table: `carrier` and DECISION_SCHEMA, in the order of the log.
+
+    One for a whole carrier or about a person, verdicts excepted, is there once for each partition of the actor log.
+
+    Args:
+        manifest: as `opened` gave it.
+        root, carriers: as of `scan`.
 
     Raises:
-        ArchiveError: as `contents`.
+        ArchiveError: files are missing or damaged, or are removed meanwhile.
     """
-    partitions = _manifest(root).partitions.values()
-    return max((place[0] for progress in partitions for place in progress.through.values()), default=0)
-
-
-def _manifest(root: Path) -> Manifest:
-    manifest = load_manifest(root)
-    if manifest is None:
-        raise ArchiveError(
-            f"there is no history in {root}; `parcelwatch history write` makes one, "
-            "and PARCELWATCH_HISTORY_DIR says where"
-        )
-    return manifest
+    parts = [
+        content for content in manifest.content
+        if content.kind == DECISIONS and (carriers is None or content.carrier in carriers)
+    ]  # fmt: skip
+    tables = _rows(root, manifest, parts)
+    return pa.concat_tables([_DECISIONS.empty_table(), *tables]).sort_by(
+        [(name, "ascending") for name in ORDER]
+    )
 
 
 def _touches(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
@@ -130,8 +190,11 @@ def _touches(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
 
 
 def _late(root: Path, manifest: Manifest, parts: list[Content]) -> pa.Table:
-    tables = [_of_carrier(_load(path), part) for part in parts for path in files_of(root, manifest, part)]
-    return pa.concat_tables([_APART.empty_table(), *tables])
+    return pa.concat_tables([_APART.empty_table(), *_rows(root, manifest, parts)])
+
+
+def _rows(root: Path, manifest: Manifest, parts: list[Content]) -> list[pa.Table]:
+    return [_of_carrier(_load(path), part) for part in parts for path in files_of(root, manifest, part)]
 
 
 def _of_carrier(table: pa.Table, part: Content) -> pa.Table:

@@ -46,10 +46,10 @@ class HistoryMetrics:
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"parcelwatch_history_{name}", text, registry=registry)
 
-        self.rows = counter("rows", "Touches and late reasons written.")
+        self.rows = counter("rows", "Touches, late reasons and decisions written.")
         self.files = counter("files", "Files written.")
         self.bytes = counter("bytes", "Bytes written.")
-        self.duplicates = counter("duplicates", "Rows left out as the relate stage sent them twice.")
+        self.duplicates = counter("duplicates", "Rows left out as a stage before sent them twice.")
         self.missed = counter("missed_records", "Records Kafka no longer had when they were to be written.")
         self.expired = counter("expired_rows", "Rows removed as older than history_days.")
         self.lag = gauge("lag_records", "Records of the actor log not read yet, as last asked.")

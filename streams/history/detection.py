@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 from detectors import DETECTORS
 from detectors.base import Detector
+from streams.detect.scoring import ModelSource
 from streams.detect.stage import DetectStage
-from streams.flow.events import DETECT_SOURCE, RELATE_SOURCE, START, Block, encode_block
+from streams.flow.events import RELATE_SOURCE, START, Block, encode_block, source_id
 from streams.flow.topics import ACTOR_LOG, ALERTS
 from streams.history.pipeline import MemoryRecord, MemoryStore
 
@@ -30,17 +31,51 @@ def detect(
     Yields:
         Every message of every alert, as the alerts topic would hold it, in the order of the log.
     """
-    stage = DetectStage(0, 1, MemoryStore(), detectors, strictness)
-    silent = [source for source in stage.merge.sources if source >> 16 not in (RELATE_SOURCE, DETECT_SOURCE)]
-    offset = 0
-    for values in chain(
-        [[encode_block(Block(source, START, -1, True)) for source in silent]], ([block] for block in blocks)
-    ):
-        inbox = values
-        while inbox:
-            stage.take([MemoryRecord(n, 0, None, value) for n, value in enumerate(inbox, offset)])
-            offset += len(inbox)
-            out, stage.out = stage.out, []
-            # What finished days teach goes through the log to the stage itself.
-            inbox = [sent.value for sent in out if sent.topic == ACTOR_LOG]
-            yield from (sent.value for sent in out if sent.topic == ALERTS)
+    return detect_partitions(([block] for block in blocks), 1, strictness=strictness, detectors=detectors)
+
+
+def detect_partitions(
+    rounds: Iterable[Sequence[bytes]],
+    partitions: int,
+    *,
+    strictness: float = 1.0,
+    detectors: tuple[Detector[Any], ...] = DETECTORS,
+    models: ModelSource | None = None,
+) -> Iterator[bytes]:
+    """Run as many detect stages as the actor log has partitions, over rounds of `streams.history.archive_replay`.
+
+    Args:
+        rounds: one encoded block a partition; the last ones say that nothing more comes.
+        partitions: how many.
+        strictness: factor on every limit of the detectors, where no decision says another.
+        detectors: the catalogue.
+        models: where models come from that decisions name.
+
+    Yields:
+        Every message of every alert, as the alerts topic would hold it; those of a partition in the order of the log.
+    """
+    stages = [
+        DetectStage(p, partitions, MemoryStore(), detectors, strictness, models) for p in range(partitions)
+    ]
+    offsets = [0] * partitions
+    # Rows come as from the first relate partition.
+    others = [encode_block(Block(source_id(RELATE_SOURCE, p), START, -1, True)) for p in range(1, partitions)]
+    for blocks in chain(([block] * partitions for block in others), rounds):
+        inbox = [[block] for block in blocks]
+        while any(inbox):
+            # What finished days teach goes through the log to all stages.
+            lessons: list[list[bytes]] = [[] for _ in stages]
+            for p, values in enumerate(inbox):
+                if not values:
+                    continue
+                stages[p].take(
+                    [MemoryRecord(n, 0, None, value) for n, value in enumerate(values, offsets[p])]
+                )
+                offsets[p] += len(values)
+                out, stages[p].out = stages[p].out, []
+                for sent in out:
+                    if sent.topic == ALERTS:
+                        yield sent.value
+                    elif sent.topic == ACTOR_LOG and sent.partition is not None:
+                        lessons[sent.partition].append(sent.value)
+            inbox = lessons

@@ -7,7 +7,7 @@ often as it takes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from detectors.base import Person, Touch
 from streams.admit.local_time import Zones
-from streams.flow.events import RELATE_SOURCE, Block, Explained, encode_block, source_id
+from streams.flow.events import RELATE_SOURCE, Block, Control, Explained, encode_block, source_id
 from streams.flow.topics import ACTOR_LOG
 from streams.history.archive_columns import late_reasons, touches
 from streams.history.archive_files import ArchiveError
-from streams.history.archive_reader import end, scan_apart
+from streams.history.archive_reader import beginnings, opened, scan_apart
 from streams.history.pipeline import Pipeline
 from streams.privacy.tokens import Keyring
 
@@ -30,8 +30,8 @@ SOURCE = source_id(RELATE_SOURCE, 0)
 
 _EPOCH = date(1970, 1, 1)
 _position = attrgetter("st", "src", "off", "idx")
-_LabelledRow = Touch | Explained
-_Row = TypeVar("_Row", bound=_LabelledRow)
+LabelledRow = Touch | Explained
+_Row = TypeVar("_Row", bound=LabelledRow)
 
 
 def archived(
@@ -42,6 +42,8 @@ def archived(
     progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
     """The touches of a history and the reasons that came later, in the one order of the log, in encoded blocks.
+
+    What people decided is left out; `streams.history.archive_replay` has it.
 
     Memory holds a day or two of them. The last block says how far the log had come, parcel context included, so that
     what time alone made ripe after the last touch is decided as it was; when only days up to `until` are read,
@@ -57,33 +59,46 @@ def archived(
         ArchiveError: there is no history or no touch in what was chosen, or files are missing or damaged.
     """
     reached, last = 0, None
+    manifest = opened(root)
 
-    def days() -> Iterator[tuple[date, list[_LabelledRow]]]:
+    def days() -> Iterator[tuple[date, list[LabelledRow]]]:
         nonlocal last
-        for last, table, late in scan_apart(root, carriers, since, until):
+        for last, table, late in scan_apart(root, carriers, since, until, manifest):
             yield last, [*touches(table), *late_reasons(late)]
             progress(len(table) + len(late))
 
-    for rows in in_order(days()):
+    for rows in in_order(days(), beginnings(manifest, carriers, since, until)):
         reached = rows[-1].st
         for start in range(0, len(rows), ROWS):
             yield block(rows[start : start + ROWS])
     if last is None:
         raise nothing_in(root)
     whole = until is None or until > last
-    yield ending(max(reached, end(root)) if whole else reached)
+    ends = (progress.end for progress in manifest.partitions.values()) if whole else ()
+    yield ending(max([reached, *ends]))
 
 
-def in_order(days: Iterable[tuple[date, list[_Row]]]) -> Iterator[list[_Row]]:
-    """Rows of local days, the oldest first, in the one order of the log; a late event stands days after its own."""
+def in_order(
+    days: Iterable[tuple[date, list[_Row]]], begins: Mapping[date, int] | None = None
+) -> Iterator[list[_Row]]:
+    """Rows of local days, the oldest first, in the one order of the log; a late event stands days after its own.
+
+    Args:
+        days: with their rows.
+        begins: order time before which no row of a day or a later one stands, see `archive_reader.beginnings`. A row
+            that stands before it nevertheless is moved to where the order has come. By default a day before the day.
+    """
     waiting: list[_Row] = []
+    reached = 0
     for day, rows in days:
-        # Order time is never before event time, and no local day begins more than a day before the same one in UTC:
-        # what stands before that is followed by no row of this day or of a later one.
-        begin = ((day - _EPOCH).days - 1) * DAY
+        # No local day begins more than a day before the same one in UTC.
+        begin = ((day - _EPOCH).days - 1) * DAY if begins is None else begins[day]
         ready = [row for row in waiting if row.st < begin]
         if ready:
+            reached = ready[-1].st
             yield ready
+        for row in rows:
+            row.st = max(row.st, reached)
         waiting = sorted([*waiting[len(ready) :], *rows], key=_position)
     if waiting:
         yield waiting
@@ -97,15 +112,22 @@ def nothing_in(root: Path) -> ArchiveError:
     )
 
 
-def block(rows: Sequence[_LabelledRow]) -> bytes:
-    """Rows, in order and with their `Person`, as one encoded block of the actor log that ends with them."""
+def block(rows: Sequence[LabelledRow], clock: int | None = None, controls: Sequence[Control] = ()) -> bytes:
+    """Rows, in order and with their `Person`, as one encoded block of the actor log.
+
+    Args:
+        rows: touches and late reasons.
+        clock: order time the log has come to; by default that of the last row.
+        controls: decisions that take effect before `clock` or at it, each at its order time.
+    """
     index: dict[Person, int] = {}
     for row in rows:
         row.who = index.setdefault(row.who, len(index))
-    clock = rows[-1].st
+    reached = rows[-1].st if clock is None else clock
     seen = [row for row in rows if type(row) is Touch]
     late = [row for row in rows if type(row) is Explained]
-    return encode_block(Block(SOURCE, (clock, -1, -1, -1), clock, False, list(index), seen, [], late))
+    place = (reached, -1, -1, -1)
+    return encode_block(Block(SOURCE, place, reached, False, list(index), seen, [], late, [], [*controls]))
 
 
 def ending(clock: int) -> bytes:

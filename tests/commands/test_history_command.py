@@ -47,7 +47,7 @@ def test_list_says_what_there_is_and_what_is_missing(filled: Path) -> None:
     result = run("list")
     assert result.exit_code == 0
     lines = [line.split() for line in result.output.splitlines()]
-    assert ["vnx", "2026-03-02", "2026-03-04", "2", "2", "0", "2", "0.0"] in lines
+    assert ["vnx", "2026-03-02", "2026-03-04", "2", "2", "0", "0", "2", "0.0"] in lines
     assert "a/b\\n" in result.output
     assert "missing: actor-log partition 0, offsets 4 to 8" in result.output
 

@@ -103,7 +103,7 @@ def test_what_somebody_else_put_into_the_folder_is_left_alone(tmp_path: Path) ->
     ("content", "said"),
     [
         (b"{", "is no manifest"),
-        (b'{"version":2}', "is of layout 2"),
+        (b'{"version":3}', "is of layout 3"),
         (b'{"partitions":{"0":{"next":"k1.secret"}}}', "is no manifest"),
     ],
 )
