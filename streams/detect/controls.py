@@ -11,8 +11,8 @@ from streams.flow.events import START, Control, Position
 VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL = range(len(CONTROL_KINDS))
 #: What the limits are multiplied with for a person on the watchlist.
 WATCHED = 0.5
-#: Suppressions, and watched people, in force at once. They are stored as one value and looked through with every
-#: change; beyond it the one that would end first makes room, so that rather too much is told than too little.
+#: Suppressions, and watched people, in force at once: each kind is stored in one value. Beyond it those that would end
+#: first make room, so that rather too much is told than too little.
 MOST = 10_000
 
 
@@ -111,10 +111,18 @@ def _scope(carrier: str, actor: str, detector: str) -> str:
 
 
 def _switch(ends: dict[str, int], key: str, row: Control, now: int) -> None:
-    for ended in [other for other, until in ends.items() if until <= now]:
-        del ends[ended]
     ends.pop(key, None)
     if row.value == "on" and row.until > now:
         ends[key] = row.until
         if len(ends) > MOST:
-            del ends[min(ends, key=lambda other: (ends[other], other))]
+            _make_room(ends, now)
+
+
+def _make_room(ends: dict[str, int], now: int) -> None:
+    """Drop what has ended, and of the others, if they are still too many, a hundredth: not one look a record."""
+    for ended in [other for other, until in ends.items() if until <= now]:
+        del ends[ended]
+    if len(ends) > MOST:
+        soonest = sorted(ends, key=lambda other: (ends[other], other))
+        for other in soonest[: len(ends) - MOST + MOST // 100]:
+            del ends[other]
