@@ -34,6 +34,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         samples: at most 20 parcels of the episode (pseudonyms).
         suppressed: kept, but told to nobody: a suppression is in force.
         risk: points against the person, all findings together. reasons: by weight.
+        related: (uid, detector) of the person's other open episodes: often the same leak, seen otherwise.
     """
 
     uid: str
@@ -54,6 +55,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: bool = False
     risk: float = 0.0
     reasons: tuple[str, ...] = ()
+    related: tuple[tuple[str, str], ...] = ()
 
 
 class Episode(msgspec.Struct, array_like=True):

@@ -173,6 +173,11 @@ class Cases:
             suppressed=suppressed,
             risk=round(self._risk.score(risk), 2),
             reasons=self._risk.reasons(risk)[:5],
+            related=tuple(
+                (episode.uid, name)
+                for name, episode in sorted(actor.episodes.items())
+                if episode.uid != alert.uid and not episode.silent
+            ),
         )
         note = (alert.detector, alert.finding.severity, alert.activity, produced)
         key, headers = alert.person.token.encode(), ocsf.headers(alert, produced)

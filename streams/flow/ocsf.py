@@ -111,6 +111,7 @@ def render(alert: Alert) -> dict[str, Any]:
             "first_seen_time": alert.first,
             "last_seen_time": alert.last,
             "data_sources": [ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY],
+            **_related(alert),
         },
         "evidences": [
             {
@@ -187,6 +188,11 @@ def _risk(alert: Alert) -> dict[str, Any]:
     if alert.reasons:
         risk["risk_details"] = "By weight: " + ", ".join(alert.reasons)
     return risk
+
+
+def _related(alert: Alert) -> dict[str, Any]:
+    events = [{"uid": uid, "title": detector, "type": "Detection Finding"} for uid, detector in alert.related]
+    return {"related_events": events, "related_events_count": len(events)} if events else {}
 
 
 def _user(person: Person) -> dict[str, Any]:

@@ -170,3 +170,13 @@ def test_a_verdict_on_somebody_who_never_did_anything_is_not_stored() -> None:
     stored = office.pipeline.stores["detect", 0]
     people = [key for key in stored if not key.startswith(b"\0")]
     assert people == [RING.cipher(CARRIER).staff("p1").encode()]
+
+
+def test_an_alert_names_the_other_open_alerts_on_the_same_person() -> None:
+    """One leak is often seen by several detectors: whoever triages one finds the others."""
+    alerts = Office().read(NINE)
+    first = alerts[0]["finding_info"]
+    other = next(a["finding_info"] for a in alerts if a["finding_info"]["uid"] != first["uid"])
+    assert "related_events" not in first
+    related = [(event["uid"], event["title"]) for event in other["related_events"]]
+    assert (first["uid"], first["analytic"]["name"]) in related

@@ -134,6 +134,7 @@ alerts = st.builds(
     suppressed=st.booleans(),
     risk=st.floats(0, 1e6),
     reasons=st.lists(words, max_size=5).map(tuple),
+    related=st.lists(st.tuples(words, words), max_size=3).map(tuple),
 )
 #: The first call reads the schema, which takes a loaded machine longer than hypothesis allows an example.
 patient = settings(deadline=None)
