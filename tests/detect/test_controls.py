@@ -10,10 +10,10 @@ import pytest
 from detectors.base import Person
 from streams.detect.controls import SUPPRESS, Controls, ControlState
 from streams.flow.events import Control
-from streams.flow.topics import ACCESS_EVENTS, CONTROL
+from streams.flow.topics import ACCESS_EVENTS, CONTROL, PARCEL_CONTEXT
 from streams.history.pipeline import Pipeline
 from tests.law_harness import RING
-from tests.senders import CARRIER, DAY, HOUR, MINUTE, MONDAY, SECOND, access, decision, stamp
+from tests.senders import CARRIER, DAY, HOUR, MINUTE, MONDAY, SECOND, access, context, decision, stamp
 
 NINE = MONDAY + 2 * HOUR
 
@@ -174,7 +174,9 @@ def test_a_verdict_on_somebody_who_never_did_anything_is_not_stored() -> None:
 
 def test_an_alert_names_the_other_open_alerts_on_the_same_person() -> None:
     """One leak is often seen by several detectors: whoever triages one finds the others."""
-    alerts = Office().read(NINE)
+    office = Office()
+    office.pipeline.feed(PARCEL_CONTEXT, [context(NINE, "P399", "honeytoken", feed="shop-7")])
+    alerts = office.read(NINE + MINUTE)
     first = alerts[0]["finding_info"]
     other = next(a["finding_info"] for a in alerts if a["finding_info"]["uid"] != first["uid"])
     assert "related_events" not in first
