@@ -32,7 +32,7 @@ def examine(settings: Settings, outbox: Path, *, timeout: float = 3.0, deadline:
         "worker": lambda: [check_worker(settings, timeout)],
         "data folder": lambda: [check_data_dir(settings)],
         "keys": lambda: [check_keys(settings)],
-        "models": lambda: check_models(settings),
+        "models": lambda: check_models(settings, timeout),
         "receivers": lambda: check_receivers(settings),
         **{
             f"receiver {name}": partial(_one, check_receiver, name, settings, timeout)

@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,7 +231,17 @@ def test_a_model_in_force_that_cannot_be_used_here_is_red(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = new_record("model", "vnx", datetime.now(UTC), value="active:" + "a" * 64)
+    monkeypatch.setattr("streams.doctor.models.admin_client", lambda *_: nullcontext())
     monkeypatch.setattr("streams.doctor.models.read", lambda _: iter([Entry(record, 0, 0, 0)]))
     [check] = check_models(settings)
     assert (check.name, check.status) == ("model vnx", Status.RED)
     assert "parcelwatch train" in check.detail
+
+
+def test_models_are_not_asked_for_longer_than_the_doctor_has_time_when_the_broker_is_down(
+    settings: Settings,
+) -> None:
+    began = time.monotonic()
+    [check] = check_models(settings.model_copy(update={"broker": "127.0.0.1:1"}), timeout=0.2)
+    assert (check.status, check.remedy) == (Status.YELLOW, "make the broker answer first")
+    assert time.monotonic() - began < 5
