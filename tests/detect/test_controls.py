@@ -182,3 +182,14 @@ def test_an_alert_names_the_other_open_alerts_on_the_same_person() -> None:
     assert "related_events" not in first
     related = [(event["uid"], event["title"]) for event in other["related_events"]]
     assert (first["uid"], first["analytic"]["name"]) in related
+
+
+def test_a_decision_neither_waits_for_events_nor_pushes_them_on() -> None:
+    office = Office()
+    office.read(NINE, 1)
+    stage: Any = office.pipeline.stages["actor-log", 0]
+    before = stage.merge.bound
+    # Nobody says that the control topic rests: nothing may wait for it.
+    office.pipeline.feed(CONTROL, [decision(NINE, "strictness", value="2")])
+    assert stage.controls.strictness(CARRIER) == 2
+    assert stage.merge.bound <= before + 1
