@@ -15,12 +15,23 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 
 from detectors.base import Person, Touch
-from streams.flow.events import RELATE_SOURCE, Block, Explained, decode_block, source_id
+from streams.detect.stage import DetectStage
+from streams.flow.events import (
+    CONTROL_SOURCE,
+    LAST,
+    RELATE_SOURCE,
+    Block,
+    Control,
+    Explained,
+    decode_block,
+    source_id,
+)
 from streams.flow.topics import ACTOR_LOG
-from streams.history.archive_columns import KEY, touches
-from streams.history.archive_reader import read
+from streams.history.archive_columns import KEY, Decision, decisions, touches
+from streams.history.archive_reader import opened, read, read_decisions
+from streams.history.pipeline import MemoryStore
 from tests.law_harness import Run
-from tests.senders import MONDAY, seeded
+from tests.senders import MONDAY, seeded, with_decisions
 
 PARTITIONS = 2
 Log = dict[int, list[bytes]]
@@ -29,23 +40,50 @@ Key = tuple[int, int, int]
 
 @lru_cache
 def actor_log(seed: int) -> Log:
-    """What relate wrote, dying many times: rows come twice, in other blocks."""
-    run = Run(seeded(seed, 150), PARTITIONS).finish(rng=random.Random(seed), crashes=25)
+    """What relate and admit wrote, dying many times: rows and decisions come twice, in other blocks."""
+    run = Run(with_decisions(seeded(seed, 150), seed), PARTITIONS).finish(rng=random.Random(seed), crashes=25)
     return {p: [record.value or b"" for record in run.logs[ACTOR_LOG, p]] for p in range(PARTITIONS)}
+
+
+def merged(log: Log) -> Iterator[tuple[int, Block]]:
+    """The blocks of a log with their partition; rows have their `Person`, and their order time as detect has it."""
+    for partition, values in log.items():
+        merge = DetectStage(partition, len(log), MemoryStore()).merge
+        for offset, value in enumerate(values):
+            block = decode_block(value)
+            merge.ingest(offset, block)
+            yield partition, block
 
 
 def wanted(log: Log) -> dict[Key, Touch]:
     """Every touch of a log by its key, late reasons applied."""
-    blocks = [decode_block(value) for values in log.values() for value in values]
+    blocks = [block for _, block in merged(log)]
     found: dict[Key, Touch] = {}
     for block in blocks:
         for touch in block.touches:
-            touch.who = block.people[touch.who]
             found.setdefault((touch.src, touch.off, touch.idx), touch)
     for block in blocks:
         for late in block.explained:
             found[late.touch].explanation = late.explanation
     return found
+
+
+def wanted_decisions(log: Log) -> list[Decision]:
+    """Every decision of a log as each partition has it, in the order of the log."""
+    found: dict[Key, Decision] = {}
+    for partition, block in merged(log):
+        for row in block.controls:
+            found.setdefault((partition, row.src, row.off), Decision(partition, row))
+    return sorted(found.values(), key=_place)
+
+
+def archived_decisions(root: Path) -> list[Decision]:
+    """The same as the history at `root` has it."""
+    return sorted(decisions(read_decisions(root, opened(root))), key=_place)
+
+
+def _place(one: Decision) -> tuple[int, ...]:
+    return one.row.st, one.row.src, one.row.off, one.partition
 
 
 def archived(root: Path) -> dict[Key, Touch]:
@@ -62,9 +100,13 @@ def local_day(touch: Touch) -> date:
 
 
 def keys_on_disk(root: Path) -> list[Any]:
-    """Keys of every touch in every file, as an engine that knows no manifest finds them."""
-    files = sorted(root.glob("touches/*/*/*.parquet"))
-    return [tuple(row.values()) for file in files for row in pq.ParquetFile(file).read(list(KEY)).to_pylist()]
+    """Keys of every touch and decision in every file, as an engine that knows no manifest finds them."""
+    return [
+        (kind, *row.values())
+        for kind, columns in (("touches", KEY), ("decisions", ("partition", *KEY)))
+        for file in sorted(root.glob(f"{kind}/*/*/*.parquet"))
+        for row in pq.ParquetFile(file).read(list(columns)).to_pylist()
+    ]
 
 
 def touch(number: int, *, src: int = 0, who: int = 0, time: int = MONDAY, **more: Any) -> Touch:
@@ -80,6 +122,17 @@ def block(*rows: Touch | Explained, people: list[Person] | None = None, source: 
         source_id(RELATE_SOURCE, source), (last + 1, -1, -1, -1), last + 1, False, people or [Person("k1.a", "vnx")],
         [row for row in rows if isinstance(row, Touch)], [], [row for row in rows if isinstance(row, Explained)],
     )  # fmt: skip
+
+
+def deciding(offset: int, *kinds: int, carrier: str = "vnx", actor: str = "k1.a", **more: Any) -> Block:
+    """A block of control partition 0 with decisions, the first of them from offset `offset` of the topic."""
+    source = source_id(CONTROL_SOURCE, 0)
+    rows = [
+        Control(0, source, offset + n, 0, MONDAY, kind, carrier, actor, *(more.get(name, "") for name in
+                ("detector", "alert", "value")), more.get("until", 0))
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
+    return Block(source, (0, source, offset + len(kinds) - 1, LAST), 0, True, controls=rows)
 
 
 class Crash(BaseException):

@@ -46,6 +46,9 @@ from streams.history.archive_order import Progress, at_beginning, midway
 
 DAY = 86_400_000
 MINUTE = 60_000
+#: Before its first row the merge stands at 0 or a few days on (ms). What is decided then lies by the day it was made:
+#: days of 1970 would expire at once.
+BEGUN = 365 * DAY
 _EPOCH = date(1970, 1, 1)
 
 _position = attrgetter("st", "src", "off", "idx")
@@ -122,8 +125,8 @@ class Archive:
             # By UTC: nothing says what the touch's local day was.
             rows[EXPLAINED, late.who.carrier, late.time // DAY].append(late)
         for control in controls:
-            # One from before the log had come anywhere lies by the day it was made: 1970 would expire at once.
-            rows[DECISIONS, control.carrier, (control.st or control.time) // DAY].append(control)
+            at = control.st if control.st >= BEGUN else control.time
+            rows[DECISIONS, control.carrier, at // DAY].append(control)
         fresh = len(touches) + len(explained) + len(controls)
         self.rows += fresh
         self.duplicates += len(block.touches) + len(block.explained) + len(block.controls) - fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -9,10 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from streams.cli import main
-from streams.flow.events import Explained
+from streams.detect.controls import MODEL, SUPPRESS
+from streams.flow.events import DETECT_SOURCE, START, Block, Explained, source_id
 from streams.history.archive import Archive
-from tests.archives import block, touch
-from tests.senders import DAY, MONDAY
+from tests.archives import block, deciding, touch
+from tests.senders import DAY, HOUR, MONDAY
 
 
 @pytest.fixture(autouse=True)
@@ -21,16 +23,25 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PARCELWATCH_DATA_DIR", str(tmp_path / "data"))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Two days of one person, each with 900 parcels opened in a quarter of an hour."""
-    archive = Archive(tmp_path / "history")
+def history(tmp_path: Path, between: Sequence[Block] = (), after: Sequence[Block] = ()) -> Path:
+    """Two days of one person, each with 900 parcels opened in a quarter of an hour, and what came in between."""
+    blocks = [Block(source_id(DETECT_SOURCE, 0), START, MONDAY + 9 * DAY, False)]
     for n in range(1_800):
         row = touch(n, time=MONDAY + n // 900 * DAY + n % 900 * 1_000)
         row.st = row.time
-        archive.add(0, n, block(row))
+        blocks.append(block(row))
+        if n == 899:
+            blocks += between
+    archive = Archive(tmp_path / "history")
+    for offset, one in enumerate([*blocks, *after]):
+        archive.add(0, offset, one)
     archive.flush()
     return tmp_path / "history"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return history(tmp_path)
 
 
 def backtest(tmp_path: Path, *args: str | Path) -> Result:
@@ -39,17 +50,34 @@ def backtest(tmp_path: Path, *args: str | Path) -> Result:
     )
 
 
-def alert_days(tmp_path: Path) -> set[int]:
-    lines = (tmp_path / "alerts.ndjson").read_bytes().splitlines()
-    return {(orjson.loads(line)["time"] - MONDAY) // DAY for line in lines}
+def alert_days(tmp_path: Path, *statuses: str) -> set[int]:
+    alerts = map(orjson.loads, (tmp_path / "alerts.ndjson").read_bytes().splitlines())
+    return {(one["time"] - MONDAY) // DAY for one in alerts if not statuses or one["status"] in statuses}
 
 
 def test_a_history_gives_alerts_without_keys_and_they_hold_tokens(tmp_path: Path, root: Path) -> None:
     result = backtest(tmp_path, "--history", root)
     assert result.exit_code == 0, result.output
-    assert "1,800 touches and late reasons" in result.stderr
+    assert "1,800 touches and late reasons, 0 decisions" in result.stderr
     assert alert_days(tmp_path) == {0, 1}
     assert not (tmp_path / "data").exists()
+
+
+def test_decisions_take_effect_where_they_stand_and_can_be_left_out(tmp_path: Path) -> None:
+    suppressed = deciding(0, SUPPRESS, value="on", until=MONDAY + 9 * DAY)
+    model = deciding(1, MODEL, actor="", value="active:" + "0" * 64)
+    later = touch(1_800, time=MONDAY + DAY + 2 * HOUR)
+    later.st = later.time
+    folder = history(tmp_path, [suppressed, model], [block(later)])
+    result = backtest(tmp_path, "--history", folder)
+    assert result.exit_code == 0, result.output
+    assert "1,801 touches and late reasons, 2 decisions" in result.stderr
+    assert "a model in force cannot be used" in result.stderr
+    assert (alert_days(tmp_path, "New"), alert_days(tmp_path, "Suppressed")) == ({0}, {1})
+    result = backtest(tmp_path, "--history", folder, "--without-decisions")
+    assert "1,801 touches and late reasons, 0 decisions" in result.stderr
+    assert "model" not in result.stderr
+    assert (alert_days(tmp_path, "New"), alert_days(tmp_path, "Suppressed")) == ({0, 1}, set())
 
 
 def test_days_and_carriers_are_chosen(tmp_path: Path, root: Path) -> None:
@@ -68,6 +96,7 @@ def test_days_and_carriers_are_chosen(tmp_path: Path, root: Path) -> None:
         pytest.param(["--history", "b", "--context", "c"], "--context: only with --events", id="context"),
         pytest.param(["--history", "b", "--map", "actor=b"], "--map or --set: only with", id="mapping"),
         pytest.param(["--history", "b", "--clear-actors"], "--clear-actors: only with", id="clear ids"),
+        pytest.param(["--events", "a", "--without-decisions"], "only with --history", id="decisions"),
         pytest.param(["--events", "a", "--since", "2026-03-03"], "give --history DIR", id="since"),
         pytest.param(["--history", "nowhere"], "there is no history in nowhere", id="no history"),
     ],

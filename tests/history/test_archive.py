@@ -1,4 +1,4 @@
-"""Every touch is in the history once, whatever was sent twice and wherever the writer died."""
+"""Every touch and decision is in the history once, whatever was sent twice and wherever the writer died."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.detect.controls import SUPPRESS, VERDICT
 from streams.flow.events import DETECT_SOURCE, Block, Explained, decode_block, encode_block, source_id
 from streams.history import archive_files
 from streams.history.archive import Archive, Flushed
 from streams.history.archive_files import MANIFEST, ArchiveError, Gap, load_manifest
 from streams.history.archive_reader import contents, read
 from tests.archives import (
+    PARTITIONS,
     Crash,
     Log,
     actor_log,
     archived,
+    archived_decisions,
     block,
+    deciding,
     dying,
     keys_on_disk,
     local_day,
     touch,
     wanted,
+    wanted_decisions,
 )
 from tests.senders import DAY, MONDAY
 
@@ -44,7 +49,7 @@ def drive(root: Path, log: Log, sizes: Iterator[int], crashes: Iterator[int | No
     while True:
         try:
             with dying(next(crashes)):
-                archive = Archive(root)
+                archive = Archive(root, PARTITIONS)
                 while any(archive.next(p) < len(values) for p, values in log.items()):
                     for p, values in log.items():
                         begin = archive.next(p)
@@ -62,7 +67,7 @@ def drive(root: Path, log: Log, sizes: Iterator[int], crashes: Iterator[int | No
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_relate_sends_twice_is_archived_once(seed: int, tmp_path: Path) -> None:
     log = actor_log(seed)
-    archive = Archive(tmp_path)
+    archive = Archive(tmp_path, PARTITIONS)
     for partition, values in log.items():
         for offset, value in enumerate(values):
             archive.add(partition, offset, decode_block(value))
@@ -71,6 +76,7 @@ def test_what_relate_sends_twice_is_archived_once(seed: int, tmp_path: Path) -> 
     assert len(sent) > len(wanted(log)), "this log has nothing twice: choose another"
     assert archive.duplicates >= len(sent) - len(wanted(log))
     assert archived(tmp_path) == wanted(log)
+    assert archived_decisions(tmp_path) == wanted_decisions(log)
 
 
 @settings(max_examples=12, deadline=None)
@@ -85,6 +91,7 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
     with TemporaryDirectory() as folder:
         drive(Path(folder), actor_log(seed), cycle(sizes), chain(crashes, repeat(None)), 10_000)
         assert archived(Path(folder)) == wanted(actor_log(seed))
+        assert archived_decisions(Path(folder)) == wanted_decisions(actor_log(seed)) != []
 
 
 def test_a_flush_may_die_at_each_of_its_steps(tmp_path: Path) -> None:
@@ -93,11 +100,13 @@ def test_a_flush_may_die_at_each_of_its_steps(tmp_path: Path) -> None:
     for p in range(2):
         rows = [touch(n, src=p, time=MONDAY + n * DAY) for n in (1, 2)]
         late = Explained(3, p, 2, 0, 0, (p, 1, 0), MONDAY + DAY, 3)
-        log[p] = [encode_block(block(row)) for row in (rows[0], rows[1], late)]
+        blocks = (*(block(row) for row in (rows[0], rows[1], late)), deciding(0, SUPPRESS, VERDICT))
+        log[p] = [encode_block(one) for one in blocks]
     for step in range(10_000):
         root = tmp_path / str(step)
         deaths = drive(root, log, cycle([2]), chain([step, step % 3], repeat(None)), 10_000)
         assert archived(root) == wanted(log), f"step {step}"
+        assert archived_decisions(root) == wanted_decisions(log), f"step {step}"
         if not deaths:
             break
     assert step > 30, "the flushes have fewer steps than they have files and folders"
