@@ -89,11 +89,11 @@ class Cases:
         actor.episodes[detector.name] = episode
         if alert is not None:
             suppressed = self._controls.suppressed(who, detector.name, order)
+            episode.silent = episode.silent and suppressed
             if detector is not self._risk:
                 self._weigh(actor, alert, severity, order, suppressed=suppressed, normal=normal)
             if before is None:
                 actor.states[-1].opened += not suppressed
-            episode.silent = episode.silent and suppressed
             self._tell(actor, alert, touch.ts if touch else 0, suppressed=suppressed)
 
     def _weigh(

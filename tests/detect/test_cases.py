@@ -158,6 +158,16 @@ def test_what_is_found_of_a_watched_person_weighs_double_until_the_watch_ends() 
     assert over.risk.weak == {"sayer": 2.0, "model": 1.5}
 
 
+def test_an_alert_of_risk_names_the_finding_that_raised_it_among_the_open_ones() -> None:
+    desk = Desk()
+    desk.decide(WATCH, NINE + DAY)
+    desk.surprise(NINE)
+    desk.find(NINE + 1)
+    risk, sayer = (json.loads(out.value) for out in desk.sent)
+    assert risk["finding_info"]["analytic"]["name"] == "risk"
+    assert [one["uid"] for one in risk["finding_info"]["related_events"]] == [sayer["finding_info"]["uid"]]
+
+
 def test_strange_days_weigh_on_people_and_not_on_machines() -> None:
     person = Desk()
     machine = Desk(who=msgspec.structs.replace(CLERK, service=True))
