@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors.base import EXPLANATIONS, Person
+from streams.detect.controls import SUPPRESS
 from streams.flow.events import Explained
 from streams.history.archive import Archive
 from streams.history.archive_columns import LATE_SCHEMA, TOUCH_SCHEMA, touches
 from streams.history.archive_files import ArchiveError
 from streams.history.archive_reader import SCHEMA, read, scan
-from tests.archives import block, touch
+from tests.archives import block, deciding, touch
 from tests.senders import DAY, HOUR, MONDAY
 
 ROOT = Path(__file__).parents[2]
@@ -129,13 +130,18 @@ def test_no_history_a_missing_and_a_damaged_file_are_named(tmp_path: Path) -> No
 
 def test_any_engine_gets_what_the_page_says(tmp_path: Path) -> None:
     """docs/history.md names every column of the files, and nothing else stands in them."""
-    archive(tmp_path, touch(1))
-    [path] = tmp_path.glob("touches/*/*/*.parquet")
+    writer = Archive(tmp_path)
+    writer.add(0, 0, block(touch(1), people=PEOPLE))
+    writer.add(0, 1, deciding(0, SUPPRESS))
+    writer.flush()
     page = (ROOT / "docs" / "history.md").read_text()
-    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
-    named = [name for cell in cells for name in cell.replace("`", "").replace(" ", "").split(",")]
-    with pq.ParquetFile(path) as file:
-        assert sorted(named) == sorted(["carrier", "day", *file.schema_arrow.names])
-        assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    for kind, title in (("touches", "Touches"), ("decisions", "Decisions")):
+        [path] = tmp_path.glob(f"{kind}/*/*/*.parquet")
+        cells = [line.split("|")[1] for line in sections[title].splitlines() if line.startswith("| `")]
+        named = [name for cell in cells for name in cell.replace("`", "").replace(" ", "").split(",")]
+        with pq.ParquetFile(path) as file:
+            assert sorted(named) == sorted(["carrier", "day", *file.schema_arrow.names])
+            assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     assert all(f"`{name}`" in page for name in (*TOUCH_SCHEMA.names, "touch_source", "touch_index", "late"))
     assert pa.schema(LATE_SCHEMA).names[:3] == ["staff", "time", "explanation"]
