@@ -18,10 +18,32 @@ MEASURE = "risk.points"
 QUARTERS = 4
 #: Reasons a person can have; the weakest is dropped for a new one.
 MOST_REASONS = 16
+#: Alerts a verdict can still be given on; older ones have faded or are outweighed.
+MOST_GIVEN = 8
+#: What verdicts make of the points of an alert.
+FACTORS = {"true_positive": 2, "false_positive": 0, "benign": 0}
 MOST_MEASURES = 32
 #: Points one reason can have; well beyond what the highest risk level takes. Without an end, verdicts that double them
 #: would in time make a figure no alert can carry.
 MOST_POINTS = 100.0
+#: Points below which a reason is forgotten.
+LEAST_POINTS = 0.05
+
+
+class Given(msgspec.Struct, array_like=True):
+    """Points an alert gave, so that a verdict on it can move them.
+
+    Attributes:
+        key: checksum of the alert's uid. reason: the detector. told: whether it counts as told.
+        points: hundredths, as of `at` (s). factor: what the latest verdict makes of them, see FACTORS.
+    """
+
+    key: int
+    reason: str
+    told: bool
+    points: int
+    at: int
+    factor: int = 1
 
 
 class State(msgspec.Struct, array_like=True):
@@ -34,6 +56,7 @@ class State(msgspec.Struct, array_like=True):
             to stay small. days: how many.
         since: event time (ms) of the oldest weak point that has not faded.
         opened: episodes opened since the last finished day.
+        given: what the latest alerts gave, oldest first.
     """
 
     at: int = 0
@@ -43,6 +66,7 @@ class State(msgspec.Struct, array_like=True):
     days: int = 0
     since: int = 0
     opened: int = 0
+    given: list[Given] = []
 
 
 @dataclass(frozen=True)
@@ -129,21 +153,34 @@ class RiskScore(Detector[State]):
         own = usual if state.days >= self.own_days else 1.0
         return surprise - self.rare if surprise > self.rare + own else 0.0
 
-    def find(self, state: State, reason: str, points: float, time: int, *, told: bool) -> None:
-        """Take in a detector's finding: `points` by its severity, `told` to somebody as more than minor or not."""
+    def find(self, state: State, reason: str, points: float, time: int, *, told: bool, uid: str = "") -> None:
+        """Take in a detector's finding: `points` by its severity, `told` to somebody as more than minor or not.
+
+        Args:
+            uid: of the alert, if there is one: a verdict may come.
+        """
         self._fade(state, time)
         self._add(state.told if told else state.weak, reason, points)
         if not told:
             state.since = state.since or time
+        if uid:
+            given = Given(_key(uid), reason, told, round(100 * points), time // 1000)
+            state.given = [*state.given, given][-MOST_GIVEN:]
 
-    def judge(self, state: State, reason: str, verdict: str) -> None:
-        """Take in an analyst's verdict: a false or harmless alert takes its points away, a true one doubles them."""
-        for points in (state.weak, state.told):
-            if reason in points:
-                if verdict == "true_positive":
-                    points[reason] = min(2 * points[reason], MOST_POINTS)
-                else:
-                    del points[reason]
+    def judge(self, state: State, uid: str, verdict: str, time: int) -> None:
+        """Take in an analyst's verdict: a false or harmless alert takes its points away, a true one doubles them.
+
+        The latest verdict on an alert counts; one on an alert the person never had changes nothing.
+        """
+        self._fade(state, time)
+        key, factor = _key(uid), FACTORS[verdict]
+        for given in state.given:
+            if given.key == key and given.factor != factor:
+                left = given.points / 100 * self._left(time - given.at * 1000)
+                self._add(
+                    state.told if given.told else state.weak, given.reason, (factor - given.factor) * left
+                )
+                given.factor = factor
 
     def case(self, state: State, normal: Normal) -> float:
         """Size of the case the weak points make now, or 0."""
@@ -204,21 +241,33 @@ class RiskScore(Detector[State]):
         opened, state.opened = min(state.opened, 15), 0
         return [(MEASURE, log_bin(QUARTERS * sum(state.weak.values()))), ("alerts.opened", opened)]
 
+    def _left(self, span: int) -> float:
+        """Share of points that is left after so many ms."""
+        return float(2.0 ** -(max(0, span) / DAY / self.half_life))
+
     def _fade(self, state: State, time: int) -> None:
         if time <= state.at:
             return
-        left = 2.0 ** -((time - state.at) / DAY / self.half_life) if state.at else 1.0
+        left = self._left(time - state.at) if state.at else 1.0
         state.at = time
         for points in (state.weak, state.told):
             for reason in list(points):
                 points[reason] = round(points[reason] * left, 4)
-                if points[reason] < 0.05:
+                if points[reason] < LEAST_POINTS:
                     del points[reason]
         if not state.weak:
             state.since = 0
 
     @staticmethod
     def _add(points: dict[str, float], reason: str, more: float) -> None:
-        points[reason] = min(round(points.get(reason, 0.0) + more, 4), MOST_POINTS)
+        total = min(round(points.get(reason, 0.0) + more, 4), MOST_POINTS)
+        if total < LEAST_POINTS:
+            points.pop(reason, None)
+            return
+        points[reason] = total
         if len(points) > MOST_REASONS:
             del points[min(points, key=lambda name: (points[name], name))]
+
+
+def _key(uid: str) -> int:
+    return crc32(uid.encode())

@@ -105,7 +105,7 @@ class Cases:
             return
         points = more * self._weight(actor, order)
         told = severity > MINOR and not suppressed
-        self._risk.find(actor.states[-1], alert.detector, points, order, told=told)
+        self._risk.find(actor.states[-1], alert.detector, points, order, told=told, uid=alert.uid)
         self._look(actor, order, normal)
 
     def _weight(self, actor: Actor, order: int) -> float:
@@ -149,7 +149,7 @@ class Cases:
     def judge(self, actor: Actor, verdict: Control) -> None:
         """Let an analyst's verdict weigh on the person's risk."""
         assert verdict.value in VERDICTS, "admit lets no other verdict pass"
-        self._risk.judge(actor.states[-1], verdict.detector, verdict.value)
+        self._risk.judge(actor.states[-1], verdict.alert, verdict.value, verdict.st)
 
     def end(self, actor: Actor, now: int) -> None:
         """Close the episodes that have been quiet for long enough."""

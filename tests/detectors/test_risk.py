@@ -87,23 +87,42 @@ def test_what_peers_reach_is_no_case() -> None:
     assert RISK.case(state, busy) == 0
 
 
-def test_verdicts_take_points_away_or_double_them() -> None:
+def judged(*verdicts: tuple[str, str], time: int = at()) -> State:
+    """Three alerts of four points, and verdicts on them by uid."""
     state = State()
     for reason in ("a", "b", "c"):
-        RISK.find(state, reason, 4.0, at(), told=reason == "a")
-    for reason, verdict in (("a", "true_positive"), ("b", "false_positive"), ("c", "benign")):
-        RISK.judge(state, reason, verdict)
+        RISK.find(state, reason, 4.0, at(), told=reason == "a", uid=f"alert {reason}")
+    for uid, verdict in verdicts:
+        RISK.judge(state, uid, verdict, time)
+    return state
+
+
+def test_verdicts_take_an_alerts_points_away_or_double_them() -> None:
+    state = judged(("alert a", "true_positive"), ("alert b", "false_positive"), ("alert c", "benign"))
     assert (state.told, state.weak) == ({"a": 8.0}, {})
 
 
-def test_points_have_an_end_however_often_they_are_doubled() -> None:
+def test_the_latest_verdict_on_an_alert_counts_and_counts_once() -> None:
+    assert judged(*[("alert a", "true_positive")] * 3).told == {"a": 8.0}
+    assert judged(("alert a", "true_positive"), ("alert a", "benign")).told == {}
+    assert judged(("alert a", "benign"), ("alert a", "true_positive")).told == {"a": 8.0}
+
+
+def test_a_verdict_on_an_alert_the_person_never_had_changes_nothing() -> None:
+    assert judged(("alert z", "false_positive")) == judged()
+
+
+def test_a_late_verdict_takes_what_is_left() -> None:
+    state = judged(("alert a", "false_positive"), time=at(7))
+    assert (state.told, state.weak) == ({}, {"b": 2.0, "c": 2.0})
+
+
+def test_points_have_an_end_however_many_findings_and_verdicts_come() -> None:
     """A figure without end would stop the stream: no alert can carry it."""
     state = State()
-    RISK.find(state, "crowd", 2.0, at(), told=False)
-    for _ in range(1_100):
-        RISK.judge(state, "crowd", "true_positive")
-    assert RISK.score(state) == MOST_POINTS
-    RISK.find(state, "crowd", 16.0, at(), told=False)
+    for number in range(200):
+        RISK.find(state, "crowd", 16.0, at(), told=False, uid=str(number))
+        RISK.judge(state, str(number), "true_positive", at())
     assert RISK.score(state) == MOST_POINTS
     assert isfinite(RISK.report(state, None, NOBODY).score)
 
@@ -111,11 +130,12 @@ def test_points_have_an_end_however_often_they_are_doubled() -> None:
 def test_a_state_stays_small_whatever_happens() -> None:
     state = State()
     for number in range(1_000):
-        RISK.find(state, f"reason {number}", 1.0, at() + number, told=bool(number % 2))
+        RISK.find(state, f"reason {number}", 1.0, at() + number, told=bool(number % 2), uid=str(number))
         hints = {"d": [(f"measure {number}", log_bin(1_000))]}
         RISK.close_person_day(state, hints, at(number // 20), OFFICE, 1.0)
     assert max(len(state.weak), len(state.told)) <= 16
     assert len(state.usual) <= 32
+    assert len(state.given) <= 8
 
 
 def test_a_finished_day_teaches_points_and_alerts() -> None:
