@@ -48,9 +48,7 @@ class ControlStage(AdmitStage):
             0, self.source, record.offset, 0, time, _KIND_CODES[event.kind], carrier, actor, event.detector,
             event.alert, event.value, until,
         )  # fmt: skip
-        concerned = (
-            [parts[crc32(actor.encode()) % self._partitions]] if event.kind == "verdict" else list(parts)
-        )
+        concerned = [parts[crc32(actor.encode()) % self._partitions]] if actor else parts
         for block, *_ in concerned:
             block.controls.append(row)
         return True
