@@ -20,7 +20,6 @@ from models.model import ModelPair
 from models.norms import DELAY
 from models.training import fit_unsupervised
 from streams.detect.controls import STRICTNESS, SUPPRESS, WATCH
-from streams.detect.stage import DetectStage
 from streams.flow.events import (
     CONTROL_SOURCE,
     DETECT_SOURCE,
@@ -37,7 +36,7 @@ from streams.history.archive_order import at_beginning
 from streams.history.archive_reader import contents
 from streams.history.archive_replay import Replay
 from streams.history.detection import detect_partitions
-from streams.history.pipeline import MemoryRecord, MemoryStore, Pipeline
+from streams.history.pipeline import MemoryRecord, Pipeline
 from tests.archives import archived, archived_decisions, block, deciding, touch
 from tests.law_harness import RING, WATCHFUL, Run
 from tests.senders import (
@@ -121,10 +120,6 @@ def test_without_decisions_the_same_history_alerts_otherwise(seed: int, tmp_path
     assert bare != told
     assert any(b'"Suppressed"' in alert for alert in told)
     assert not any(b'"Suppressed"' in alert for alert in bare)
-
-
-def test_the_history_begins_where_the_detect_stage_begins() -> None:
-    assert at_beginning(3).sources.keys() == DetectStage(1, 3, MemoryStore()).merge.sources.keys()
 
 
 def test_every_field_of_a_decision_comes_back(tmp_path: Path) -> None:
