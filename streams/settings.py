@@ -81,8 +81,8 @@ class Settings(BaseSettings):
         history_dir: where the history is; default `<data_dir>/history`.
         models_dir: where trained models are; default `<data_dir>/models`.
         history_days: days a touch is kept in the history, counted from the newest day there.
-        alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per 1,000
-            days on which a person was active.
+        alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per
+            1,000 days on which a person was active.
         receivers: webhook receivers by name.
         log_level: least severity that is logged.
     """
