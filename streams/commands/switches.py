@@ -7,7 +7,8 @@ import click
 from streams.commands import decision
 from streams.commands.common import plain_settings
 from streams.commands.decision import add_row, new_table, print_table, shown
-from streams.kafka.control import ControlError, Kind, moment, new_record, stamp
+from streams.flow.control import Kind
+from streams.kafka.control import ControlError, moment, new_record, stamp
 from streams.kafka.decisions import Switch, scope, switches
 from streams.privacy.tokens import looks_like_token
 

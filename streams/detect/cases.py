@@ -24,7 +24,7 @@ from streams.flow.topics import ALERTS
 POINTS = {2: 2.0, 3: 4.0, 4: 8.0, 5: 16.0}
 MINOR = 2
 #: Factor on the points of a person on the watchlist.
-WATCHED = 2.0
+WATCHED_RISK = 2.0
 
 
 class Cases:
@@ -110,7 +110,7 @@ class Cases:
 
     def _weight(self, actor: Actor, order: int) -> float:
         assert actor.who is not None, "a person without a touch has no case"
-        return WATCHED if self._controls.watched(actor.who.token, order) else 1.0
+        return WATCHED_RISK if self._controls.watched(actor.who.token, order) else 1.0
 
     def _look(self, actor: Actor, order: int, normal: Normal) -> None:
         evidence = self._risk.case(actor.states[-1], normal)

@@ -10,7 +10,7 @@ from streams.flow.events import START, Control, Position
 
 VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL = range(len(CONTROL_KINDS))
 #: What the limits are multiplied with for a person on the watchlist.
-WATCHED = 0.5
+WATCHED_LIMITS = 0.5
 #: Suppressions, and watched people, in force at once: each kind is stored in one value. Beyond it those that would end
 #: first make room, so that rather too much is told than too little.
 MOST = 10_000

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.base import Touch
 from detectors.model_score import Why
@@ -15,11 +16,11 @@ from models.features import HOUR_FEATURES, Bucket, Diary
 from models.model import Floats, ModelPair
 from streams.detect.actors import Actor
 from streams.detect.controls import Controls
+from streams.flow.control import ACTIVE, SHADOW
 
 NEVER = 1 << 62
 #: Hours that drift is measured over, and the fewest that say something.
 RECENT, FEWEST = 4_000, 500
-ACTIVE, SHADOW = "active", "shadow"
 
 
 class ModelSource(Protocol):
@@ -61,7 +62,7 @@ class Scoring:
         self._source = source
         self._note = note
         self._open: dict[int, set[str]] = {}
-        self._recent: dict[str, deque[list[float]]] = defaultdict(lambda: deque(maxlen=RECENT))
+        self._recent: dict[str, deque[npt.NDArray[np.float32]]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._counts = {ACTIVE: (0, 0), SHADOW: (0, 0)}
 
     @property
@@ -103,7 +104,8 @@ class Scoring:
         found: list[Surprise] = []
         for carrier, rows in sorted(buckets.items()):
             models = self._controls.models(carrier)
-            self._recent[carrier].extend(bucket.hour_vector for _, _, bucket in rows)
+            # Rows of numpy: lists of floats would take hundreds of megabytes on many partitions.
+            self._recent[carrier].extend(np.array(bucket.hour_vector, np.float32) for _, _, bucket in rows)
             self._score(models.shadow, SHADOW, rows)
             found += self._score(models.active, ACTIVE, rows)
         return found
@@ -145,7 +147,7 @@ class Scoring:
         for carrier, recent in self._recent.items():
             pair = self._source.get(sha) if (sha := self._controls.models(carrier).active) else None
             if pair is not None and len(recent) >= FEWEST:
-                rows: Floats = np.array(recent)
+                rows: Floats = np.array(recent, np.float64)
                 moved = drift(pair.hour.reference, rows, HOUR_FEATURES)
                 highest = max([highest, *(one.psi - one.chance for one in moved)])
         return highest

@@ -15,7 +15,7 @@ from models.norms import DELAY, Norms, NormsState, encode_norms
 from models.peers import learn_level, peer_group
 from streams.detect.actors import Actor, ActorCodec
 from streams.detect.cases import Cases
-from streams.detect.controls import STRICTNESS, VERDICT, WATCHED, Controls, ControlState
+from streams.detect.controls import STRICTNESS, VERDICT, WATCHED_LIMITS, Controls, ControlState
 from streams.detect.scoring import ModelSource, NoModels, Scoring
 from streams.flow.events import (
     DETECT_SOURCE,
@@ -183,7 +183,7 @@ class DetectStage(KeyedStage[Actor]):
         assert who is not None, "a person without a touch has no baselines"
         normal = self.norms.normal(who.carrier, peer_group(who.role, actor.level))
         if self.controls.watched(who.token, order):
-            normal = normal._replace(strictness=normal.strictness * WATCHED)
+            normal = normal._replace(strictness=normal.strictness * WATCHED_LIMITS)
         return normal
 
     def _new_day(self, actor: Actor, day: int, row: Touch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -19,8 +19,9 @@ from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
 from streams.flow.events import Code, Short
 
+Kind = Literal["verdict", "suppress", "watch", "strictness", "model"]
 #: Kinds, in the order of their codes.
-CONTROL_KINDS = ("verdict", "suppress", "watch", "strictness", "model")
+CONTROL_KINDS: tuple[str, ...] = get_args(Kind)
 VERDICTS = ("true_positive", "false_positive", "benign")
 SWITCH = ("on", "off")
 #: Bounds of the factor on every detector's limits.
@@ -28,8 +29,12 @@ STRICTEST, LOOSEST = 8.0, 0.25
 #: What a detector and an alert's uid are called. Nothing else may travel in their place: it would leave admit in clear.
 DETECTOR_NAME = re.compile(r"(?:[a-z][a-z_]{0,63})?")
 ALERT_UID = re.compile(r"(?:[0-9a-f]{32})?")
-MODEL = re.compile(r"(?:shadow|active):[0-9a-f]{64}|off")
+#: Modes of a model in force: it has a say, or only scores.
+ACTIVE, SHADOW = "active", "shadow"
+MODEL = re.compile(rf"(?:{SHADOW}|{ACTIVE}):[0-9a-f]{{64}}|off")
 DAY = 86_400_000
+#: Characters a reason may have.
+LONGEST_WHY = 2_000
 #: The longest time (ms) a suppression or a watch may be given at once: both end by themselves.
 LONGEST = 90 * DAY
 
@@ -54,7 +59,7 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
 
     time: str
     carrier: Code
-    kind: Literal["verdict", "suppress", "watch", "strictness", "model"]
+    kind: Kind
     id: Short = ""
     actor: Short = ""
     detector: Short = ""
@@ -62,7 +67,7 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     value: Short = ""
     until: Short = ""
     by: Short = ""
-    why: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    why: Annotated[str, msgspec.Meta(max_length=LONGEST_WHY)] = ""
 
 
 def suppressible(detector: str) -> bool:

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.flow.control import DAY, ControlRecord, fault
+from streams.flow.control import DAY, LONGEST_WHY, ControlRecord, Kind, fault
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import CONTROL
 from streams.kafka.reading import read_topic
@@ -26,9 +26,7 @@ from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["verdict", "suppress", "watch", "strictness", "model"]
 
-LONGEST_WHY = 2_000
 #: Years a time may be in.
 EARLIEST, LATEST = 1970, 9998
 

@@ -21,14 +21,13 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from streams.flow.control import ACTIVE, SHADOW
 from streams.flow.sources import SOURCE_TOPICS
 
 SOURCES = SOURCE_TOPICS
 STAGES = ("admit", "relate", "detect")
 SEVERITIES = {2: "low", 3: "medium", 4: "high", 5: "critical"}
 ACTIVITIES = {1: "create", 2: "update", 3: "close"}
-#: Modes of a model.
-MODES = ("active", "shadow")
 
 #: Seconds; close together around the promise that an alert is out within one second.
 DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -248,7 +247,7 @@ class DetectionMetrics:
             ["mode"],
             registry=registry,
         )
-        for mode in MODES:
+        for mode in (ACTIVE, SHADOW):
             self.scored(mode, 0, 0)
 
     def scored(self, mode: str, hours: int, surprising: int) -> None:

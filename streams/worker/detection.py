@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection
 
 from streams.detect.library import ModelLibrary
-from streams.detect.scoring import ACTIVE, SHADOW
 from streams.detect.stage import DetectStage
+from streams.flow.control import ACTIVE, SHADOW
 from streams.monitoring.metrics import DetectionMetrics
 
 #: Seconds between two measurements of drift, which takes some milliseconds.
