@@ -28,13 +28,12 @@ from tests.witness import Patient, Witness
 Where = tuple[str, int]
 TABLES = {PARCEL_LOG: "relate", ACTOR_LOG: "detect"}
 
-
 with patch("streams.privacy.tokens.token_bytes", lambda size: bytes(range(size))):
     # The same keys every time: tokens decide partitions and so the example a failure is to be repeated by.
     RING = Keyring()
     RING.add_carrier(CARRIER)
 
-#: The catalogue, whatever is in it, and two that decide by all they are told.
+#: The catalogue, and two that decide by all they are told.
 WATCHFUL: tuple[Detector[Any], ...] = (Witness(), Patient(), *DETECTORS)
 
 
@@ -226,8 +225,6 @@ class Run:
             apart[sent.topic, sent.partition if sent.partition is not None else sent.key].append(sent)
         stage.out = [sent for sends in apart.values() for sent in sends[: rng.randint(0, len(sends))]]
         self.pipeline.route(stage)
-
-    # --- what came of it ---
 
     def states(self, *, progress: bool = False) -> dict[tuple[str, int, bytes], bytes]:
         """Every stored state after a last checkpoint.

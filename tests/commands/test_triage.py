@@ -1,4 +1,4 @@
-"""From an alert to a decision by commands: verdict, suppress and watch say what they did, and refuse what is wrong."""
+"""Commands lead from an alert to a decision: they say what they did, and refuse what is wrong."""
 
 from __future__ import annotations
 
@@ -28,21 +28,18 @@ from streams.settings import Settings
 
 START = 1_795_482_201_000  # 2026-11-24 08:03:21 +07:00
 UID = "0900774f3df9b94d11258228dd752040"
-
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A broker of our own: these tests use the topics under their true names, and a carrier each."""
+    """A broker of our own: these tests use the topics under their true names, a carrier each."""
     with Broker(tmp_path_factory.mktemp("triage")) as own:
         ensure_topics(Settings(broker=own.bootstrap, partitions=2))
         yield own.bootstrap
 
 
-@pytest.fixture
-def carrier(app_id: str) -> str:
-    return app_id
+carrier = pytest.fixture(lambda app_id: app_id, name="carrier")
 
 
 @pytest.fixture
