@@ -236,8 +236,8 @@ def test_a_record_is_keyed_by_whom_or_what_it_is_about(topic: str, value: bytes,
     assert source_key(topic, value) == key
 
 
-def test_only_carriers_topics_have_source_keys() -> None:
-    with pytest.raises(ValueError, match="alerts is not a topic carriers write to"):
+def test_only_topics_written_from_outside_have_source_keys() -> None:
+    with pytest.raises(ValueError, match="alerts is not written to from outside"):
         source_key("alerts", b"{}")
 
 

@@ -127,11 +127,11 @@ def test_the_command_creates_checks_and_exits_1_on_red(settings: Settings) -> No
     assert "remedy: run `parcelwatch topics create`" in before.output
     created = runner.invoke(main, ["topics", "create"])
     assert created.exit_code == 0, created.output
-    assert "10 created, 0 were there already" in created.output
-    assert "0 created, 10 were there already" in runner.invoke(main, ["topics", "create"]).output
+    assert "11 created, 0 were there already" in created.output
+    assert "0 created, 11 were there already" in runner.invoke(main, ["topics", "create"]).output
     after = runner.invoke(main, ["topics", "check"])
     assert after.exit_code == 0, after.output
-    assert "10 of 10 topics" in after.output
+    assert "11 of 11 topics" in after.output
 
 
 def test_describe_needs_no_broker_and_names_purpose_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
