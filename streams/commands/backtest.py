@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ from typing import IO, Any
 import click
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from streams.admit.local_time import Zones
-from streams.commands.common import plain_errors, replacing
+from streams.commands.common import plain_errors, progress_bar, replacing
 from streams.commands.log_options import Days, history_options, one_source
 from streams.detect.library import ModelLibrary
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
@@ -139,7 +137,7 @@ def _from_history(history: Days, out: Path, models: ModelLibrary, *, decided: bo
     from streams.history.detection import detect_partitions
 
     began, rows = time.monotonic(), 0
-    with replacing(out) as alerts, _bar() as bar:
+    with replacing(out) as alerts, progress_bar() as bar:
         task = bar.add_task("history", total=history.rows())
 
         def further(n: int) -> None:
@@ -162,20 +160,9 @@ def _write(file: IO[bytes], alerts: list[Alerted], keys: Keyring | None = None) 
         file.write(b"\n")
 
 
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-
-
 @contextmanager
 def _progress(files: list[LogFile]) -> Iterator[Any]:
-    bar = _bar()
+    bar = progress_bar()
     # Each file is read twice.
     tasks = {file.topic: bar.add_task(file.topic, total=2 * (total_bytes(file.path) or 0)) for file in files}
     with bar:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from streams.history.files import FileError
 from streams.privacy.audit import AuditError
@@ -39,6 +42,18 @@ def plain_settings() -> Settings:
 def load_keyring() -> Keyring:
     """The key ring the settings name. Raises KeyringError or SettingsError."""
     return Keyring.load(load_settings().keys_path)
+
+
+def progress_bar() -> Progress:
+    """A bar on the terminal for work whose size is known; nothing where errors go elsewhere."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
 
 
 @contextmanager

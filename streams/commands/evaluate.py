@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,11 +10,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from streams.admit.local_time import Zones
-from streams.commands.common import plain_errors, plain_settings, replacing
+from streams.commands.common import plain_errors, plain_settings, progress_bar, replacing
 from streams.commands.log_options import Days, history_options
 from streams.evaluation.background import Background, FileBackground, SimulatedBackground
 from streams.evaluation.evaluation import VARIANTS, Evaluation
@@ -167,14 +165,7 @@ def _check_place(path: Path | None) -> None:
 
 @contextmanager
 def _progress(trials: int) -> Iterator[Any]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
+    bar = progress_bar()
     task = bar.add_task("reading", total=None)
     read = 0
 

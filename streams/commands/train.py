@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from streams.commands.common import plain_errors, plain_settings
+from streams.commands.common import plain_errors, plain_settings, progress_bar
 from streams.commands.log_options import Days, history_options
 from streams.flow.control import VERDICTS, ControlRecord
 from streams.flow.events import decode_block
@@ -97,14 +94,7 @@ def read_dataset(days: Days) -> Dataset:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
+    bar = progress_bar()
     task = bar.add_task("reading the history", total=total or None)
     with bar:
         yield lambda rows: bar.update(task, advance=rows)

@@ -106,14 +106,14 @@ class Cases:
         points = more * self._weight(actor, order)
         told = severity > MINOR and not suppressed
         self._risk.find(actor.states[-1], alert.detector, points, order, told=told, uid=alert.uid)
-        self._look(actor, order, normal)
+        self._raise(actor, self._risk.case(actor.states[-1], normal), order, normal)
 
     def _weight(self, actor: Actor, order: int) -> float:
         assert actor.who is not None, "a person without a touch has no case"
         return WATCHED_RISK if self._controls.watched(actor.who.token, order) else 1.0
 
-    def _look(self, actor: Actor, order: int, normal: Normal) -> None:
-        evidence = self._risk.case(actor.states[-1], normal)
+    def _raise(self, actor: Actor, evidence: float, order: int, normal: Normal) -> None:
+        """Let the risk make its case, if it has one."""
         if evidence:
             self.add(actor, len(self._all) - 1, evidence, order, order, None, normal)
 
@@ -128,7 +128,7 @@ class Cases:
         elif points:
             points *= self._weight(actor, order)
             self._risk.find(actor.states[-1], self._model.name, points, order, told=False)
-            self._look(actor, order, normal)
+            self._raise(actor, self._risk.case(actor.states[-1], normal), order, normal)
 
     def close_day(self, actor: Actor, day: int, order: int, normal: Normal) -> list[Lesson]:
         """The person's local day `day` is over; what it teaches about ordinary life."""
@@ -142,8 +142,8 @@ class Cases:
         risk = actor.states[-1]
         if actor.who is not None and not actor.who.service:
             weight = self._weight(actor, order)
-            self._risk.close_person_day(risk, hints, order, normal, weight)
-            self._look(actor, order, normal)
+            evidence = self._risk.close_person_day(risk, hints, order, normal, weight)
+            self._raise(actor, evidence, order, normal)
         return [*lessons, *self._risk.close_day(risk, day)]
 
     def judge(self, actor: Actor, verdict: Control) -> None:

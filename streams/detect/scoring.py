@@ -89,8 +89,8 @@ class Scoring:
         diary.now.add(touch)
         return diary.ends
 
-    def close(self, due: int, people: Iterable[tuple[str, Actor]]) -> list[Surprise]:
-        """The hour that ends at `due` is over for all who did something in it; what surprises the active models.
+    def close(self, people: Iterable[tuple[str, Actor]]) -> list[Surprise]:
+        """An hour is over for all who did something in it; what surprises the active models.
 
         Args:
             people: as `ended` named them.

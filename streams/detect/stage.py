@@ -239,7 +239,7 @@ class DetectStage(KeyedStage[Actor]):
         """An hour is over: let the models look at it."""
         people = [(token, self.states.get(token)) for token in self.scoring.ended(due)]
         self.states.dirty.update(token for token, _ in people)
-        for found in self.scoring.close(due, people):
+        for found in self.scoring.close(people):
             self._cases.surprised(found, due, self._normal(found.actor, due))
             self._set_timer(found.token, found.actor, due)
 

@@ -28,19 +28,9 @@ from streams.kafka.control import (
 from streams.kafka.sender import SendError
 from streams.kafka.topic_admin import ensure_topics
 from streams.settings import Settings
+from tests.decisions import NOW, ON, TOKEN, VERDICT
 
 PARTITIONS = 3
-NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
-TOKEN = "k1.zUWsn7pwkUjqzZAaUPQFsWESksu3KFqo0w"
-VERDICT = {
-    "actor": TOKEN,
-    "detector": "bulk_read",
-    "alert": "a" * 32,
-    "value": "benign",
-    "by": "an",
-    "why": "r",
-}
-ON = {"actor": TOKEN, "value": "on", "until": "2026-12-01T00:00:00Z", "why": "case 812", "by": "an"}
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,7 @@ from streams.flow.control import ControlRecord
 from streams.kafka.alert_log import Episode
 from streams.kafka.control import Entry, new_record
 from streams.kafka.decisions import Standing, latest_verdicts, report, switches, wilson
-
-NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
-TOKEN = "k1.zUWsn7pwkUjqzZAaUPQFsWESksu3KFqo0w"
-VERDICT = {
-    "actor": TOKEN,
-    "detector": "bulk_read",
-    "alert": "a" * 32,
-    "value": "benign",
-    "by": "an",
-    "why": "r",
-}
-ON = {"actor": TOKEN, "value": "on", "until": "2026-12-01T00:00:00Z", "why": "case 812", "by": "an"}
+from tests.decisions import NOW, ON, TOKEN, VERDICT
 
 
 def entries(*records: ControlRecord) -> list[Entry]:
