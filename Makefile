@@ -48,7 +48,7 @@ bench: $(READY) ## the same job in stock Faust and in parcelwatch, side by side
 lock: $(READY) ## choose new versions: requirements.lock (with hashes) and streams/kafka/jars.lock
 	@.venv/bin/python -m pip install --quiet uv==$(UV)
 	@.venv/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-emit-index-url --extra dev --custom-compile-command "make lock" \
+	  --no-annotate --no-emit-index-url --all-extras --custom-compile-command "make lock" \
 	  --output-file requirements.lock pyproject.toml
 	@.venv/bin/python -c 'from streams.kafka.jars import write_lock; write_lock()'
 
