@@ -70,6 +70,8 @@ class AdmitStage(Stage):
         self.source = source_id(self.source_kind, partition)
         self._ids = RecentIds(self.topic, store, self.progress.next)
         self._resting = False
+        #: The last record that could be read, for the metrics.
+        self.latest: Any = None
         self._notes: list[str] = []
         self._clock = Clock()
 
@@ -88,7 +90,7 @@ class AdmitStage(Stage):
         blocks = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
         parts: Parts = [(block, block.people, {}, block.touches.append) for block in blocks]
         admitted = duplicate = rejected = 0
-        notes, corrected = self._notes, Counter[str]()
+        notes, corrected, event = self._notes, Counter[str](), self.latest
         events: Sequence[Any] | None = decode_batch(kind, [record.value for record in records])
         for index, record in enumerate(records):
             try:
@@ -107,6 +109,7 @@ class AdmitStage(Stage):
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
         self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
         self.progress.next = records[-1].offset + 1
+        self.latest = event
         self._resting = False
         self._send(blocks, idle=False)
 

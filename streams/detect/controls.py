@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from detectors.base import Person
@@ -45,10 +47,14 @@ class Controls:
 
     Args:
         state: as stored, or fresh.
+
+    Attributes:
+        verdicts: those that took effect, by detector and value, until they are exported; nothing rests on them.
     """
 
     def __init__(self, state: ControlState) -> None:
         self.state = state
+        self.verdicts: Counter[tuple[str, str]] = Counter()
 
     def apply(self, row: Control) -> bool:
         """Take in a control record that is no verdict; False when it was applied before."""

@@ -172,6 +172,7 @@ class DetectStage(KeyedStage[Actor]):
                 actor.pos = here
                 self.states.dirty.add(row.actor)
                 self._cases.judge(actor, row)
+                self.controls.verdicts[row.detector, row.value] += 1
         elif self.controls.apply(row):
             self._controls_changed = True
             if row.kind == STRICTNESS:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
 from streams.settings import SettingsError
@@ -51,7 +51,8 @@ async def serve(
 
     `/readyz` and `/healthz` ask their probe at each request and answer 200 or 503 with
     `{"status": "ok" | "failing", "reason": …}`. `/metrics` speaks OpenMetrics to a scraper that asks for
-    it. Metrics are written on the event loop, between two batches and never in the middle of one.
+    it. Metrics are written on the event loop, between two batches and never in the middle of one. Among them is
+    `parcelwatch_ready`, what `/readyz` would have answered at the scrape.
 
     Args:
         host: address to bind, loopback unless the deployment decides otherwise.
@@ -84,12 +85,17 @@ async def serve(
     )
     # Access logs would be noise; a scraper that keeps its connection open must not hold up the end of the
     # process.
+    is_ready = Gauge(
+        "parcelwatch_ready", "1 while /readyz answers that the process does its work.", registry=registry
+    )
+    is_ready.set_function(lambda: ready()[0])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await _bind(runner, host, port, setting)
         yield Endpoint(host, runner.addresses[0][1])
     finally:
+        registry.unregister(is_ready)
         await runner.cleanup()
 
 

@@ -21,8 +21,9 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from streams.flow.control import ACTIVE, SHADOW
 from streams.flow.sources import SOURCE_TOPICS
+from streams.monitoring.detection import DetectionMetrics
+from streams.monitoring.systems import SystemsHeard
 
 SOURCES = SOURCE_TOPICS
 STAGES = ("admit", "relate", "detect")
@@ -152,6 +153,7 @@ class Metrics:
         rebalances: partitions were given out anew; `.inc()`.
         detection: `DetectionMetrics`.
         findings: what detectors said before episodes were made of it, by detector; `.inc(n)`.
+        systems: which of the carriers' systems have been heard of lately.
     """
 
     def __init__(
@@ -192,7 +194,13 @@ class Metrics:
             lambda key: alerts.labels(*key),
             [(d, s, a) for d in detectors for s in SEVERITIES.values() for a in ACTIVITIES.values()],
         )
-        self.detection = DetectionMetrics(registry)
+        self.detection = DetectionMetrics(registry, detectors)
+        self.systems = SystemsHeard()
+        Gauge(
+            "parcelwatch_systems_heard",
+            "Systems of carriers that sent access events within the last hour; one event a batch is looked at.",
+            registry=registry,
+        ).set_function(self.systems.count)
         self._delay = Histogram(
             "parcelwatch_end_to_end_delay_seconds",
             "From the source record that triggered an alert being in Kafka to the alert being acknowledged.",
@@ -216,44 +224,6 @@ class Metrics:
         """
         self._alerts[detector, SEVERITIES[severity], ACTIVITIES[activity]].inc()
         self._delay.observe(max(0.0, delay_seconds))
-
-
-class DetectionMetrics:
-    """How detection keeps to its budget, and how the models are doing.
-
-    Attributes:
-        rate: alerts (episodes) opened per person and active day, over about two weeks; the highest of any carrier.
-        budget: what it is meant to be at the most.
-        missing: models in force that cannot be used.
-        drift: highest population stability index of a feature of an active model, chance taken off.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"parcelwatch_{name}", text, registry=registry)
-
-        self.rate = gauge("alert_rate_ratio", "Alerts opened per person and active day, over two weeks.")
-        self.budget = gauge(
-            "alert_budget_ratio", "Alerts per person and active day that are wanted at the most."
-        )
-        self.missing = gauge("models_missing", "Models in force that cannot be used.")
-        self.drift = gauge("model_drift_psi", "Highest population stability index of an active model.")
-        self._scored = Counter(
-            "parcelwatch_model_scores_total", "Hours of people scored.", ["mode"], registry=registry
-        )
-        self._surprising = Counter(
-            "parcelwatch_model_surprises_total",
-            "Of those, rarer than one in a thousand.",
-            ["mode"],
-            registry=registry,
-        )
-        for mode in (ACTIVE, SHADOW):
-            self.scored(mode, 0, 0)
-
-    def scored(self, mode: str, hours: int, surprising: int) -> None:
-        """Count person-hours a model scored, by mode, and those of them it found surprising."""
-        self._scored.labels(mode).inc(hours)
-        self._surprising.labels(mode).inc(surprising)
 
 
 class _SourceCounters:

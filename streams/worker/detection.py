@@ -8,7 +8,7 @@ from collections.abc import Collection
 from streams.detect.library import ModelLibrary
 from streams.detect.stage import DetectStage
 from streams.flow.control import ACTIVE, SHADOW
-from streams.monitoring.metrics import DetectionMetrics
+from streams.monitoring.detection import DetectionMetrics
 
 #: Seconds between two measurements of drift, which takes some milliseconds.
 DRIFT_EVERY = 60.0
@@ -38,6 +38,9 @@ class DetectionExport:
         for stage in stages:
             for mode in (ACTIVE, SHADOW):
                 metrics.scored(mode, *stage.scoring.take_counts(mode))
+            for (detector, verdict), n in stage.controls.verdicts.items():
+                metrics.judged(detector, verdict, n)
+            stage.controls.verdicts.clear()
         in_force = {sha for stage in stages for sha in stage.controls.shas()}
         metrics.missing.set(sum(self._library.get(sha) is None for sha in in_force))
         now = time.monotonic()

@@ -17,6 +17,7 @@ import structlog
 from faust.types import TP
 
 from streams.admit.stage import AdmitStage
+from streams.flow.events import AccessEvent
 from streams.flow.stage import HoleError, KeyedStage, Record, Stage
 from streams.monitoring.metrics import Metrics, StageMetrics
 from streams.worker.state import TableStore
@@ -248,6 +249,8 @@ class Lane:
                 name: n - told.get(name, 0) for name, n in stage.counts.items() if n != told.get(name, 0)
             }
             corrected = {n.partition("/")[2]: v for n, v in grown.items() if n.startswith("corrected/")}
+            if isinstance(stage.latest, AccessEvent):
+                self._metrics.systems.note(stage.latest.carrier, stage.latest.system)
             self._metrics.source[self.tp.topic].count(
                 received=grown.get("received", 0),
                 admitted=grown.get("admitted", 0),

@@ -172,6 +172,15 @@ def test_a_verdict_on_somebody_who_never_did_anything_is_not_stored() -> None:
     assert people == [RING.cipher(CARRIER).staff("p1").encode()]
 
 
+def test_a_verdict_that_takes_effect_is_counted_for_the_metrics_and_others_are_not() -> None:
+    office = Office()
+    office.read(NINE, 1)
+    for actor, value in (("p1", "benign"), ("nobody", "benign"), ("p1", "false_positive")):
+        office.decide(NINE + MINUTE, "verdict", actor=actor, detector="crowd", value=value, alert="a" * 32)
+    stage: Any = office.pipeline.stages["actor-log", 0]
+    assert stage.controls.verdicts == {("crowd", "benign"): 1, ("crowd", "false_positive"): 1}
+
+
 def test_an_alert_names_the_other_open_alerts_on_the_same_person() -> None:
     """One leak is often seen by several detectors: whoever triages one finds the others."""
     office = Office()

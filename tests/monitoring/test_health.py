@@ -59,6 +59,15 @@ async def test_health_and_readiness_follow_their_probes_at_each_request(http: ai
             assert await response.json() == {"status": "ok", "reason": "4 partitions"}
 
 
+async def test_a_scrape_says_what_readiness_would_have_answered() -> None:
+    state, registry = (False, "waiting for partitions"), CollectorRegistry()
+    async with serve("127.0.0.1", 0, registry, lambda: state, fine):
+        assert registry.get_sample_value("parcelwatch_ready") == 0
+        state = (True, "4 partitions")
+        assert registry.get_sample_value("parcelwatch_ready") == 1
+    assert registry.get_sample_value("parcelwatch_ready") is None
+
+
 async def test_nothing_listens_after_the_context_and_the_port_can_be_taken_again() -> None:
     async with serve("127.0.0.1", 0, CollectorRegistry(), fine, fine) as endpoint:
         port = endpoint.port

@@ -108,6 +108,25 @@ def test_an_alert_counts_towards_the_one_second_promise(
     assert value(registry, "end_to_end_delay_seconds_sum") == pytest.approx(2.0)
 
 
+def test_a_verdict_is_counted_under_its_detector_and_one_on_any_other_name_under_other(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    assert value(registry, "verdicts_total", detector="bulk_read", verdict="benign") == 0
+    metrics.detection.judged("bulk_read", "benign", 2)
+    metrics.detection.judged("a_rule_of_last_year", "false_positive", 1)
+    assert value(registry, "verdicts_total", detector="bulk_read", verdict="benign") == 2
+    assert value(registry, "verdicts_total", detector="other", verdict="false_positive") == 1
+
+
+def test_a_system_heard_of_is_counted_once_and_not_named(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    for system in ("tms-web", "crm", "crm"):
+        metrics.systems.note("vnx", system)
+    assert value(registry, "systems_heard") == 2
+    assert "tms-web" not in exposition(registry, metrics)
+
+
 def exposition(registry: CollectorRegistry, metrics: Metrics) -> str:
     for topic in SOURCES:
         metrics.lag(topic, 1)
@@ -115,7 +134,18 @@ def exposition(registry: CollectorRegistry, metrics: Metrics) -> str:
 
 
 def test_names_labels_and_help_follow_the_rules(registry: CollectorRegistry, metrics: Metrics) -> None:
-    allowed = {"mode", "topic", "reason", "correction", "stage", "detector", "severity", "activity", "le"}
+    allowed = {
+        "mode",
+        "verdict",
+        "topic",
+        "reason",
+        "correction",
+        "stage",
+        "detector",
+        "severity",
+        "activity",
+        "le",
+    }
     seen = 0
     for family in text_string_to_metric_families(exposition(registry, metrics)):
         if not family.name.startswith("parcelwatch_") or family.name == "parcelwatch_build_info":
