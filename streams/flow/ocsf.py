@@ -16,6 +16,8 @@ import orjson
 
 from detectors.base import Person
 from detectors.episodes import Alert
+from detectors.honeytoken import HoneyToken
+from detectors.model_score import ModelScore
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
 
 OCSF_VERSION = "1.8.0"
@@ -39,7 +41,15 @@ EVENT_TYPES = {
     3: "parcelwatch.alert.closed",
 }
 
+#: What kind of analytic a detector is, as OCSF numbers them; most hold a person against what is usual.
+STATISTICAL = (3, "Statistical")
+ANALYTICS = {HoneyToken.name: (1, "Rule"), ModelScore.name: (4, "Learning (ML/DL)")}
+
 MAX_SAMPLES = 20
+#: Bytes an alert may have: receivers cut or refuse what is much larger. Sample parcels are left out beyond it.
+LARGEST = 20_000
+#: Rostered hours told of; no week needs more.
+MAX_SHIFTS = 14
 _EXACT_INT = 2**53
 _PRODUCT = {
     "name": "parcelwatch",
@@ -60,13 +70,14 @@ def render(alert: Alert) -> dict[str, Any]:
     `time` is the message's event time, `start_time` and `end_time` are those of the first and last
     contributing touch, all in ms since the epoch. `count` is the number of shipment records read in the
     episode. What was measured, and against which baseline, is in `evidences[0].data` (null where a value is
-    no finite number). `unmapped` holds what OCSF has no place for: the Vietnamese sentence, the person's
-    status and shifts.
+    no finite number): OCSF's `anomaly_analyses` would make text of the numbers. `unmapped` holds what OCSF
+    has no place for: the Vietnamese sentence, the person's status and shifts. Encoded, the alert has at most
+    `LARGEST` bytes: of at most 20 sample parcels, as many as find room.
     """
     finding = alert.finding
     status_id, status = SUPPRESSED if alert.suppressed else STATUSES[alert.activity]
     type_name = f"Detection Finding: {ACTIVITIES[alert.activity]}"
-    samples = alert.samples[:MAX_SAMPLES]
+    analytic_id, analytic = ANALYTICS.get(alert.detector, STATISTICAL)
     event: dict[str, Any] = {
         "activity_id": alert.activity,
         "activity_name": ACTIVITIES[alert.activity],
@@ -99,8 +110,8 @@ def render(alert: Alert) -> dict[str, Any]:
             "desc": finding.en,
             "types": ["Personal data leak"],
             "analytic": {
-                "type_id": 3,
-                "type": "Statistical",
+                "type_id": analytic_id,
+                "type": analytic,
                 "uid": f"parcelwatch.{alert.detector}",
                 "name": alert.detector,
                 "desc": alert.summary,
@@ -131,11 +142,7 @@ def render(alert: Alert) -> dict[str, Any]:
                 "type_id": 31,
                 "type": "User Object: uid",
                 "value": alert.person.token,
-            },
-            *(
-                {"name": "resources[].uid", "type_id": 10, "type": "Resource UID", "value": parcel}
-                for parcel in samples
-            ),
+            }
         ],
         "metadata": {
             "version": OCSF_VERSION,
@@ -148,10 +155,7 @@ def render(alert: Alert) -> dict[str, Any]:
         },
         "unmapped": {"message_vi": finding.vi, **_staff(alert.person)},
     }
-    if samples:
-        event["resources"] = [
-            {"uid": parcel, "type": "Shipment record", "role_id": 1, "role": "Target"} for parcel in samples
-        ]
+    _add_samples(event, alert.samples[:MAX_SAMPLES])
     return event
 
 
@@ -180,6 +184,22 @@ def headers(alert: Alert, produced_at_ms: int) -> list[tuple[str, bytes]]:
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in attributes.items()]
+
+
+def _add_samples(event: dict[str, Any], samples: tuple[str, ...]) -> None:
+    """Add the parcels, each as a resource and an observable, as long as the event stays within `LARGEST`."""
+    resources: list[dict[str, Any]] = []
+    room = LARGEST - len(orjson.dumps(event)) - len(',"resources":[]')
+    for parcel in samples:
+        resource = {"uid": parcel, "type": "Shipment record", "role_id": 1, "role": "Target"}
+        observable = {"name": "resources[].uid", "type_id": 10, "type": "Resource UID", "value": parcel}
+        room -= len(orjson.dumps((resource, observable)))
+        if room < 0:
+            break
+        resources.append(resource)
+        event["observables"].append(observable)
+    if resources:
+        event["resources"] = resources
 
 
 def _risk(alert: Alert) -> dict[str, Any]:
@@ -219,7 +239,7 @@ def _staff(person: Person) -> dict[str, Any]:
     if person.status:
         known["staff_status"] = person.status
     if person.shifts:
-        known["staff_shifts"] = list(person.shifts)
+        known["staff_shifts"] = list(person.shifts[:MAX_SHIFTS])
     return known
 
 

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from datetime import datetime
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from detectors.base import Finding, Person
 from detectors.episodes import Alert
 from streams.flow import ocsf
-
-
-@functools.cache
-def class_schema() -> dict[str, Any]:
-    packaged = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.8.0"))
-    return packaged.get_class_schema(class_name="detection_finding", profiles=list(ocsf.PROFILES))
-
-
-@functools.cache
-def captions(attribute: str) -> dict[int, str]:
-    enum = get_ocsf_schema(version="1.8.0")["classes"]["detection_finding"]["attributes"][attribute]["enum"]
-    return {int(value): entry["caption"] for value, entry in enum.items()}
-
-
-@functools.cache
-def validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(class_schema())
-
-
-def problems(event: dict[str, Any]) -> list[str]:
-    """What is wrong with an event: by the schema, and by the two rules that the schema does not check."""
-    found = [f"{error.instance_path}: {error.message}" for error in validator().iter_errors(event)]
-    if event["type_uid"] != event["class_uid"] * 100 + event["activity_id"]:
-        found.append("type_uid")
-    for sibling in ("severity", "status", "confidence"):
-        if captions(f"{sibling}_id").get(event[f"{sibling}_id"]) != event[sibling]:
-            found.append(sibling)
-    return found
+from tests.ocsf_checks import problems
 
 
 def an_alert(**changes: Any) -> Alert:
@@ -164,6 +134,15 @@ def test_the_same_alert_gives_the_same_bytes_and_they_say_what_render_says(alert
         {"surprise": 1},
         {"severity_id": 42},
         {"time": "now"},
+        {"risk_level": "High"},
+        {"type_name": "Detection Finding: Close"},
+        {
+            "observables": [
+                {"name": "actor.user.uid", "type_id": 31, "type": "User Object: uid", "value": "k1.x"}
+            ]
+        },
+        {"observables": [{"name": "actor.user.uid", "type_id": 31, "type": "User", "value": "k1.c3RhZmY"}]},
+        {"resources": [{"uid": "k1.cDE", "role_id": 1, "role": "Actor"}]},
     ],
 )
 def test_the_checks_of_these_tests_see_a_broken_finding(spoil: dict[str, Any]) -> None:
