@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,27 +15,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from streams.broker_security import OPEN as OPEN_SECURITY
+from streams.broker_security import BrokerSecurity
+from streams.receivers import OPEN_FIELDS, Receiver
+
 
 class SettingsError(Exception):
     """Settings that cannot be used; the text names the field, the value (never a secret) and the remedy."""
-
-
-class Receiver(BaseModel, extra="forbid"):
-    """One webhook receiver: where alerts go, and the secret they are signed with (Standard Webhooks 1.0.0).
-
-    Attributes:
-        url: where to POST.
-        secret: `whsec_` and the base64 of 24 to 64 random bytes.
-        timeout: seconds one attempt may take.
-        give_up_after: seconds after which an undelivered alert is kept but no longer tried (default: one day).
-        allow_private: whether the address may be private or loopback; refused otherwise.
-    """
-
-    url: str
-    secret: SecretStr
-    timeout: float = Field(15.0, gt=0, le=60)
-    give_up_after: float = Field(86_400.0, gt=0)
-    allow_private: bool = False
 
 
 class CarrierSettings(BaseModel, extra="forbid"):
@@ -65,6 +51,7 @@ class Settings(BaseSettings):
 
     Attributes:
         broker: Kafka bootstrap servers, host:port, comma-separated.
+        broker_security: TLS and the login towards them.
         app_id: consumer group and prefix of the changelog topics.
         worker_id: static group membership id of this worker; set one per worker so that a restart rejoins at once.
         data_dir: where stores, keys and deliveries live.
@@ -83,7 +70,7 @@ class Settings(BaseSettings):
         history_days: days a touch is kept in the history, counted from the newest day there.
         alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per
             1,000 days on which a person was active.
-        receivers: webhook receivers by name.
+        receivers: who is told of alerts, by name.
         log_level: least severity that is logged.
     """
 
@@ -92,6 +79,7 @@ class Settings(BaseSettings):
     )
 
     broker: str = "127.0.0.1:9092"
+    broker_security: BrokerSecurity = Field(default_factory=BrokerSecurity)
     app_id: str = Field("parcelwatch", pattern=r"^[a-z][a-z0-9-]*$")
     worker_id: str | None = None
     data_dir: Path = Path(".parcelwatch")
@@ -123,6 +111,12 @@ class Settings(BaseSettings):
                     f"{server.strip()!r} is not host:port; write for example kafka-1:9092,kafka-2:9092"
                 )
         return value
+
+    @property
+    def kafka_client(self) -> dict[str, Any]:
+        """Keyword arguments of every Kafka client, aiokafka's and kafka-python's: where to, and how protected."""
+        servers = [server.strip() for server in self.broker.split(",")]
+        return {"bootstrap_servers": servers, **self.broker_security.arguments()}
 
     @property
     def keys_path(self) -> Path:
@@ -174,8 +168,16 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as exc:
         lines = []
         for error in exc.errors(include_url=False):
-            where = ".".join(str(part) for part in error["loc"])
-            secret = "secret" in where
-            value = "(not shown)" if secret or isinstance(error["input"], dict) else repr(error["input"])
-            lines.append(f"setting {where} = {value}: {error['msg']}")
+            path_in = [str(part) for part in error["loc"]]
+            receiver = path_in[0] == "receivers"
+            if receiver:
+                del path_in[2:3]  # the kind, which pydantic puts between the name and the field
+            hidden = (
+                isinstance(error["input"], dict)
+                or (receiver and not OPEN_FIELDS.issuperset(path_in[2:3]))
+                or (path_in[0] == "broker_security" and not OPEN_SECURITY.issuperset(path_in[1:2]))
+            )
+            value = "(not shown)" if hidden else repr(error["input"])
+            said = error["msg"].removeprefix("Value error, ")
+            lines.append(f"setting {'.'.join(path_in)} = {value}: {said}")
         raise SettingsError("; ".join(lines) + ". Settings are described in docs/settings.md") from None

@@ -21,8 +21,9 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook
 
 from streams.flow.topics import ALERTS
-from streams.settings import Receiver, Settings
-from streams.sinks import Delivery, Sink, open_sinks
+from streams.receivers import WebhookReceiver
+from streams.settings import Settings
+from streams.sinks import Delivery, Outcome, Sink, open_sinks
 from streams.sinks.webhook import WebhookSink
 from streams.tell import courier
 from streams.tell import service as tell
@@ -41,6 +42,8 @@ DELIVERY = Delivery(
 )
 #: Where no broker is: these tests hand records over themselves.
 NO_BROKER = "127.0.0.1:1"
+#: What a receiver's `allow` names in tests, whose servers run on this machine.
+LOCAL = ("127.0.0.0/8", "::1")
 
 
 def alert(uid: str, activity: int = 1) -> bytes:
@@ -133,7 +136,7 @@ class Running:
             app_id=app_id,
             data_dir=data_dir,
             receivers={
-                name: Receiver(url=hook.url, secret=SecretStr(SECRET), allow_private=True)
+                name: WebhookReceiver(url=SecretStr(hook.url), secret=SecretStr(SECRET), allow=LOCAL)
                 for name, hook in receivers.items()
                 if isinstance(hook, Hook)
             },
@@ -184,11 +187,17 @@ def environment(tmp_path: Path, hook: Hook, **more: str) -> dict[str, str]:
         "PARCELWATCH_TELL_HTTP_PORT": "-1",
         "PARCELWATCH_RECEIVERS__SOC__URL": hook.url,
         "PARCELWATCH_RECEIVERS__SOC__SECRET": SECRET,
-        "PARCELWATCH_RECEIVERS__SOC__ALLOW_PRIVATE": "true",
+        "PARCELWATCH_RECEIVERS__SOC__ALLOW": ",".join(LOCAL),
         **more,
     }
 
 
-def sink(url: str, *, allow_private: bool = True, timeout: float = 5.0, **more: object) -> WebhookSink:
-    receiver = Receiver(url=url, secret=SecretStr(SECRET), allow_private=allow_private, timeout=timeout)
+def sink(url: str, *, allow: tuple[str, ...] = LOCAL, timeout: float = 5.0, **more: object) -> WebhookSink:
+    receiver = WebhookReceiver(url=SecretStr(url), secret=SecretStr(SECRET), allow=allow, timeout=timeout)
     return WebhookSink("soc", receiver, **more)  # type: ignore[arg-type]  # only ever a clock
+
+
+async def attempt(sink: Sink, delivery: Delivery = DELIVERY) -> Outcome:
+    """What becomes of one delivery by itself."""
+    [outcome] = await sink.deliver([delivery])
+    return outcome

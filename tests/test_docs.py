@@ -13,7 +13,8 @@ from streams.admit.validate import CORRECTIONS, REMEDIES
 from streams.cli import COMMANDS
 from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
 from streams.flow.ocsf import headers, render
-from streams.settings import CarrierSettings, Receiver, Settings
+from streams.receivers import WebhookReceiver
+from streams.settings import CarrierSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,7 +54,7 @@ def test_every_reject_reason_and_correction_is_described() -> None:
     assert rows(corrections) == set(CORRECTIONS)
 
 
-@pytest.mark.parametrize("kind", [Settings, CarrierSettings, Receiver])
+@pytest.mark.parametrize("kind", [Settings, CarrierSettings, WebhookReceiver])
 def test_every_setting_is_described_with_its_default(kind: type[Settings]) -> None:
     lines = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page("docs/settings.md"), re.M))
     for name, info in kind.model_fields.items():

@@ -156,7 +156,7 @@ def send_test(receiver: str) -> None:
         recorded=now,
         body=b'{"message":"A test message of parcelwatch; nothing has happened."}',
     )
-    outcome = asyncio.run(sink.deliver(message))
+    [outcome] = asyncio.run(sink.deliver([message]))
     took = time.time() - now
     if outcome.kind != "delivered":
         raise click.ClickException(f"{receiver} did not take {message.id}: {outcome.detail} ({took:.2f} s)")

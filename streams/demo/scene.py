@@ -117,7 +117,7 @@ def write_config(folder: Path, bootstrap: str, plan: Plan, hook: str, secret: st
         "[receivers.demo]",
         f"url = {json.dumps(hook)}",
         f"secret = {json.dumps(secret)}",
-        "allow_private = true",
+        'allow = ["127.0.0.0/8", "::1"]',
         "",
     )
     path = folder / CONFIG

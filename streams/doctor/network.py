@@ -12,9 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from streams.doctor.check import Check, green, red, yellow
+from streams.receivers import BaseReceiver, HttpReceiver
 from streams.settings import Settings, SettingsError
-from streams.sinks.addresses import AddressRefusedError, CheckedResolver, check_literal
-from streams.sinks.webhook import WebhookSink
+from streams.sinks import open_sink
+from streams.sinks.addresses import AddressRefusedError, CheckedResolver, Permitted
 
 #: A worker that is behind and has not checkpointed for this many intervals (and this many seconds) is stuck.
 STUCK_INTERVALS, STUCK_SECONDS = 10, 30.0
@@ -38,19 +39,21 @@ def check_receiver(name: str, settings: Settings, timeout: float) -> Check:
     connections?"""
     label, receiver = f"receiver {name}", settings.receivers[name]
     try:
-        WebhookSink(name, receiver)
+        open_sink(name, receiver)
     except SettingsError as exc:
         text, _, remedy = str(exc).partition("; ")
-        return red(label, text, remedy or "correct it, see docs/settings.md")
-    url = URL(receiver.url)
-    host, port = url.host or "", url.port or 0
+        return red(label, text, remedy or "correct it, see docs/receivers.md")
+    where = receiver.address()
+    if where is None:
+        return green(label, f"its settings are read; ask it with `parcelwatch tell test {name}`")
+    host, port = where
     try:
-        asyncio.run(_connect(host, port, receiver.allow_private, timeout))
+        asyncio.run(_connect(host, port, Permitted(receiver.allow, encrypted=_encrypted(receiver)), timeout))
     except AddressRefusedError:
         return red(
             label,
-            f"{host} has a private address, which is refused",
-            f"set allow_private for receiver {name} if that is meant",
+            f"{host} has a private address or is spoken to without encryption, which is refused",
+            f"name the host or its network in allow of receiver {name} if that is meant",
         )
     except TimeoutError:
         return red(
@@ -65,10 +68,14 @@ def check_receiver(name: str, settings: Settings, timeout: float) -> Check:
     return green(label, f"{host}:{port} takes connections")
 
 
-async def _connect(host: str, port: int, allow_private: bool, seconds: float) -> None:
+def _encrypted(receiver: BaseReceiver) -> bool:
+    return not isinstance(receiver, HttpReceiver) or URL(receiver.url.get_secret_value()).scheme == "https"
+
+
+async def _connect(host: str, port: int, permitted: Permitted, seconds: float) -> None:
     async with asyncio.timeout(seconds):
-        check_literal(host, allow_private)
-        addresses = await CheckedResolver(allow_private).resolve(host, port)
+        permitted.check_literal(host)
+        addresses = await CheckedResolver(permitted).resolve(host, port)
         _, writer = await asyncio.open_connection(addresses[0]["host"], port)
         writer.close()
         await writer.wait_closed()

@@ -1,12 +1,35 @@
-"""Kinds of receivers, one a file. A new kind is one module and one line in `open_sinks`."""
+"""Kinds of receivers, one a file. A new kind is one module, its settings in `streams.receivers`, and one line here."""
 
 from __future__ import annotations
 
-from streams.settings import Settings
+from collections.abc import Callable
+from typing import Any
+
+from streams.receivers import BaseReceiver
+from streams.settings import Settings, SettingsError
 from streams.sinks.base import Delivery, Outcome, Sink
 from streams.sinks.webhook import WebhookSink
 
-__all__ = ["Delivery", "Outcome", "Sink", "open_sinks"]
+__all__ = ["KINDS", "Delivery", "Outcome", "Sink", "open_sink", "open_sinks"]
+
+#: What delivers to each kind: called with the receiver's name and its settings.
+KINDS: dict[str, Callable[[str, Any], Sink]] = {
+    "webhook": WebhookSink,
+}
+
+
+def open_sink(name: str, receiver: BaseReceiver) -> Sink:
+    """A receiver, ready to deliver to.
+
+    Raises:
+        SettingsError: when it cannot be used; says how to mend it.
+    """
+    kind: str = getattr(receiver, "kind", "")
+    if kind not in KINDS:
+        raise SettingsError(
+            f"setting receivers.{name}.kind = {kind!r}: not built yet; choose one of {', '.join(KINDS)}"
+        )
+    return KINDS[kind](name, receiver)
 
 
 def open_sinks(settings: Settings) -> dict[str, Sink]:
@@ -15,4 +38,4 @@ def open_sinks(settings: Settings) -> dict[str, Sink]:
     Raises:
         SettingsError: naming the receiver that cannot be used and how to mend it.
     """
-    return {name: WebhookSink(name, receiver) for name, receiver in settings.receivers.items()}
+    return {name: open_sink(name, receiver) for name, receiver in settings.receivers.items()}

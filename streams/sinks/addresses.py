@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
+from collections.abc import Sequence
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -34,29 +35,68 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def check_literal(host: str, allow_private: bool) -> None:
-    """Check a host that is an IP address, since aiohttp asks no resolver about those.
+class Permitted:
+    """Which addresses a receiver may have.
 
-    Raises:
-        AddressRefusedError: when it may not be sent to.
+    Public ones may be sent to when the connection is encrypted; others, and any without encryption, when the
+    receiver's `allow` names the address, its network or the host.
+
+    Args:
+        allow: addresses, networks (CIDR) and host names.
+        encrypted: whether the connection is.
     """
-    try:
-        public = is_public(host)
-    except ValueError:
-        return
-    if not public and not allow_private:
-        raise AddressRefusedError
+
+    def __init__(self, allow: Sequence[str], *, encrypted: bool) -> None:
+        self._networks = []
+        self._hosts = set()
+        self._encrypted = encrypted
+        for entry in allow:
+            try:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                self._hosts.add(_bare(entry))
+
+    def permits(self, host: str, address: str) -> bool:
+        """Whether a host at an IP address may be sent to.
+
+        >>> Permitted(["10.0.0.0/8"], encrypted=True).permits("soc.example", "10.1.2.3")
+        True
+        >>> Permitted(["soc.example"], encrypted=True).permits("siem.example", "10.1.2.3")
+        False
+        """
+        if (self._encrypted and is_public(address)) or _bare(host) in self._hosts:
+            return True
+        ip = ipaddress.ip_address(address)
+        inner = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        return any((inner or ip) in network for network in self._networks)
+
+    def check_literal(self, host: str) -> None:
+        """Check a host that is an IP address, since aiohttp asks no resolver about those.
+
+        Raises:
+            AddressRefusedError: when it may not be sent to.
+        """
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return
+        if not self.permits(host, host):
+            raise AddressRefusedError
+
+
+def _bare(host: str) -> str:
+    return host.lower().rstrip(".")
 
 
 class CheckedResolver(AbstractResolver):
     """Resolves a host and hands out only the addresses that may be connected to.
 
     Args:
-        allow_private: whether private, loopback and reserved addresses are among them.
+        permitted: which they are.
     """
 
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
+    def __init__(self, permitted: Permitted) -> None:
+        self._permitted = permitted
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -68,7 +108,7 @@ class CheckedResolver(AbstractResolver):
             OSError: when it has none.
         """
         found = await _lookup(host, port, family)
-        allowed = [entry for entry in found if self._allow_private or is_public(entry["host"])]
+        allowed = [entry for entry in found if self._permitted.permits(host, entry["host"])]
         if not allowed:
             raise AddressRefusedError
         return allowed

@@ -1,15 +1,21 @@
-"""What every kind of receiver does: take one delivery, and say what became of it."""
+"""What every kind of receiver does: take deliveries, and say of each what became of it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from streams.receivers import BaseReceiver
+
 #: What became of an attempt. delivered: the receiver has it. retry: not now. refused: not without a human.
 #: gone: the receiver wants nothing any more.
 Kind = Literal["delivered", "retry", "refused", "gone"]
+
+#: OCSF severity_id by the name it has in the settings.
+SEVERITIES = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5, "fatal": 6}
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,15 +60,30 @@ class Sink(ABC):
     Attributes:
         name: as in the settings; the only label its metrics carry.
         give_up_after: seconds after which a message is kept but no longer tried.
+        minimum_severity: OCSF severity_id below which messages are not for this receiver.
+        batch: deliveries it takes at a time at most.
+        refresh: seconds after which the newest message of each open episode is handed over again; None when
+            the receiver remembers what it was told.
     """
 
     name: str
     give_up_after: float
+    minimum_severity: int = 0
+    batch: int = 1
+    refresh: float | None = None
+
+    def __init__(self, name: str, receiver: BaseReceiver) -> None:
+        self.name = name
+        self.give_up_after = receiver.give_up_after
+        self.minimum_severity = SEVERITIES[receiver.minimum_severity]
 
     @abstractmethod
-    async def deliver(self, delivery: Delivery) -> Outcome:
-        """Make one attempt.
+    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Make one attempt at one to `batch` deliveries, all of different episodes.
 
         Every failure of the other side is an Outcome, never an exception, and comes within a bounded time.
         May be called several times at once, and may be cancelled at any point.
+
+        Returns:
+            What became of each, in their order.
         """

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streams.sinks import Delivery, Outcome, Sink
+from streams.sinks import Outcome, Sink
 from streams.tell.deliveries import Due, Outbox, Standing, State
 
 log = structlog.get_logger(__name__)
@@ -161,7 +161,8 @@ class Courier:
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
-        self._flights: dict[int, asyncio.Task[None]] = {}
+        # Attempts under way, with the numbers of the messages they carry.
+        self._flights: dict[asyncio.Task[None], set[int]] = {}
         self._wake = asyncio.Event()
         self._held_until = 0.0
         self._log = log.bind(receiver=sink.name)
@@ -190,31 +191,40 @@ class Courier:
     def _reap(self) -> None:
         # Only here, before the outbox is asked: a flight that ended between the question and its answer would
         # still be in the answer, and would start again.
-        for seq in [seq for seq, task in self._flights.items() if task.done()]:
-            self._flights.pop(seq).result()
+        for task in [task for task in self._flights if task.done()]:
+            del self._flights[task]
+            task.result()
 
     async def _launch(self) -> None:
         now = self._clock()
         room = CONCURRENCY - len(self._flights)
         if room <= 0 or now < self._held_until:
             return
-        due = await self._call(self._call.outbox.due, self._name, now, CONCURRENCY + len(self._flights))
-        for item in [item for item in due if item.seq not in self._flights][:room]:
-            task = asyncio.create_task(self._attempt(item))
+        flying = set[int]().union(*self._flights.values())
+        size = self._sink.batch
+        due = await self._call(self._call.outbox.due, self._name, now, room * size + len(flying))
+        waiting = [item for item in due if item.seq not in flying][: room * size]
+        for begin in range(0, len(waiting), size):
+            items = waiting[begin : begin + size]
+            task = asyncio.create_task(self._attempt(items))
             task.add_done_callback(lambda _: self._wake.set())
-            self._flights[item.seq] = task
+            self._flights[task] = {item.seq for item in items}
 
     async def _land(self) -> None:
         if not self._flights:
             return
-        _, late = await asyncio.wait(self._flights.values(), timeout=GRACE)
+        _, late = await asyncio.wait(self._flights, timeout=GRACE)
         for task in late:
             task.cancel()
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        await asyncio.gather(*self._flights, return_exceptions=True)
 
-    async def _attempt(self, item: Due) -> None:
-        outcome = await self._outcome(item.delivery)
+    async def _attempt(self, items: Sequence[Due]) -> None:
+        outcomes = await self._outcomes(items)
         now = self._clock()
+        for item, outcome in zip(items, outcomes, strict=True):
+            await self._note(item, outcome, now)
+
+    async def _note(self, item: Due, outcome: Outcome, now: float) -> None:
         attempts = item.attempts + 1
         deadline = item.since + self._sink.give_up_after
         self._metrics.attempts.labels(self._name).inc()
@@ -242,20 +252,22 @@ class Courier:
             if outcome.kind == "gone":
                 await self._disable(now, outcome.detail)
 
-    async def _outcome(self, delivery: Delivery) -> Outcome:
-        task = asyncio.create_task(self._sink.deliver(delivery))
+    async def _outcomes(self, items: Sequence[Due]) -> Sequence[Outcome]:
+        task = asyncio.create_task(self._sink.deliver([item.delivery for item in items]))
         try:
             await asyncio.wait({task})
         finally:
             task.cancel()
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            return task.result()
+            if len(task.result()) == len(items):
+                return task.result()
+            error = AssertionError()
         # A sink's own mistake must not take the other receivers down. Its text may hold anything, so only the
         # place is said.
         places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
         self._log.error("sink failed", error=type(error).__name__, at=places)
-        return Outcome("retry", f"internal error: {type(error).__name__}")
+        return [Outcome("retry", f"internal error: {type(error).__name__}")] * len(items)
 
     async def _settle(self, item: Due, state: State, now: float, answer: str, next_at: float = 0.0) -> None:
         await self._call(self._call.outbox.settle, self._name, item.seq, state, now, answer, next_at)

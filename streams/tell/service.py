@@ -207,7 +207,7 @@ class Tell:
 
     async def _read_while_connected(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.broker,
+            **self._settings.kafka_client,
             client_id=f"{self._settings.app_id}-tell",
             group_id=f"{self._settings.app_id}-tell",
             enable_auto_commit=False,

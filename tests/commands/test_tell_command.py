@@ -88,7 +88,7 @@ async def test_tell_does_not_start_over_settings_that_would_lose_alerts(hooks: H
     short = "whsec_" + base64.b64encode(b"short").decode()
     result = await invoke(environment(tmp_path, await hooks(), PARCELWATCH_RECEIVERS__SOC__SECRET=short))
     assert result.exit_code == 1
-    assert "receivers.soc.secret (not shown): holds 5 bytes" in result.output
+    assert "receivers.soc.secret = (not shown): holds 5 bytes" in result.output
     assert short[6:] not in result.output
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import ConsumerRebalanceListener
+from pydantic import SecretStr
 
 from streams.doctor import Check, Status, examine
 from streams.doctor.kafka import WORKER_TOPICS
@@ -21,8 +22,10 @@ from streams.kafka.topic_admin import admin_client, ensure_topics
 from streams.monitoring.health import serve
 from streams.monitoring.metrics import Metrics, new_registry
 from streams.privacy.tokens import Keyring
-from streams.settings import Receiver, Settings
+from streams.receivers import WebhookReceiver
+from streams.settings import Settings
 from streams.tell.deliveries import Outbox
+from tests.receivers import LOCAL
 
 
 def ready() -> tuple[bool, str]:
@@ -99,7 +102,9 @@ async def test_all_is_green_when_all_is_well_and_the_dead_group_is_named_afterwa
     async with serve("127.0.0.1", 0, registry, ready, ready) as endpoint:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-            receiver = Receiver(url=url, secret="whsec_" + "c2VjcmV0" * 5, allow_private=True)
+            receiver = WebhookReceiver(
+                url=SecretStr(url), secret=SecretStr("whsec_" + "c2VjcmV0" * 5), allow=LOCAL
+            )
             well = {"receivers": {"soc": receiver}, "http_port": endpoint.port}
             checks = await asyncio.to_thread(ask, live.model_copy(update=well))
     for consumer in members:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from aiohttp import web
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from streams.settings import Receiver, Settings
+from streams.receivers import WebhookReceiver
+from streams.settings import Settings
 from streams.sinks import Delivery, Outcome, Sink, open_sinks
 from streams.tell.courier import LONGEST_STEP
 from streams.tell.deliveries import Outbox
@@ -117,11 +118,11 @@ async def test_gone_disables_the_receiver_and_keeps_its_alerts(hooks: Hooks, tmp
 
 async def test_a_private_address_is_refused_at_once_and_the_alert_kept(hooks: Hooks, tmp_path: Path) -> None:
     soc = await hooks()
-    settings = Settings(receivers={"soc": Receiver(url=soc.url, secret=SecretStr(SECRET))})
+    settings = Settings(receivers={"soc": WebhookReceiver(url=SecretStr(soc.url), secret=SecretStr(SECRET))})
     async with Running(tmp_path, dict(open_sinks(settings))) as running:
         await running.tell.take(alerts("a-1"))
         await until(lambda: running.states() == {"a-1": "undelivered"})
-        assert "allow_private" in running.answers()["a-1"]
+        assert "receivers.soc.allow" in running.answers()["a-1"]
     assert soc.ids == []
 
 
@@ -144,7 +145,10 @@ async def test_a_sink_that_breaks_delays_no_other_and_says_nothing_private(
         name = "broken"
         give_up_after = 60.0
 
-        async def deliver(self, delivery: Delivery) -> Outcome:
+        def __init__(self) -> None:
+            pass
+
+        async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
             raise KeyError("0901234567")
 
     soc = await hooks()

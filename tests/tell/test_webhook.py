@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
-from streams.sinks.webhook import LARGEST_ANSWER
-from tests.receivers import DELIVERY, PAYLOAD, SECRET, sink
+from streams.sinks.http import HttpSink
+from tests.receivers import PAYLOAD, SECRET, attempt, sink
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
@@ -61,7 +61,7 @@ async def test_a_receiver_can_verify_what_it_gets(serve: Serve) -> None:
         seen.append((request.method, dict(request.headers), await request.read()))
         return web.Response(status=204)
 
-    outcome = await sink(await serve(handler)).deliver(DELIVERY)
+    outcome = await attempt(sink(await serve(handler)))
     assert (outcome.kind, outcome.status) == ("delivered", 204)
     [(method, headers, body)] = seen
     assert method == "POST"
@@ -89,7 +89,7 @@ async def test_signatures_hold_in_any_time_zone(
             verified.set_result(Webhook(SECRET).verify(await request.read(), dict(request.headers)))
             return web.Response()
 
-        await sink(await serve(handler)).deliver(DELIVERY)
+        await attempt(sink(await serve(handler)))
         assert verified.done()
         assert verified.result()["type"] == "parcelwatch.alert.created"
     finally:
@@ -105,7 +105,7 @@ async def test_another_secret_does_not_verify(serve: Serve) -> None:
         seen.append((await request.read(), dict(request.headers)))
         return web.Response()
 
-    await sink(await serve(handler)).deliver(DELIVERY)
+    await attempt(sink(await serve(handler)))
     other = Webhook("whsec_" + base64.b64encode(bytes(32)).decode())
     with pytest.raises(Exception, match="No matching signature"):
         other.verify(*seen[0])
@@ -117,26 +117,26 @@ async def test_another_secret_does_not_verify(serve: Serve) -> None:
      (429, "retry"), (500, "retry"), (503, "retry")],
 )  # fmt: skip
 async def test_the_status_decides(serve: Serve, status: int, kind: str) -> None:
-    outcome = await sink(await serve(answering(status))).deliver(DELIVERY)
+    outcome = await attempt(sink(await serve(answering(status))))
     assert (outcome.kind, outcome.status) == (kind, status)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_a_throttling_receiver_says_for_how_long(serve: Serve, status: int) -> None:
     url = await serve(answering(status, headers={"Retry-After": "120"}))
-    assert (await sink(url).deliver(DELIVERY)).after == 120.0
+    assert (await attempt(sink(url))).after == 120.0
 
 
 async def test_retry_after_may_be_a_date(serve: Serve) -> None:
     url = await serve(answering(503, headers={"Retry-After": "Tue, 24 Nov 2026 08:00:00 GMT"}))
-    outcome = await sink(url, clock=lambda: 1_795_507_200.0 - 90).deliver(DELIVERY)
+    outcome = await attempt(sink(url, clock=lambda: 1_795_507_200.0 - 90))
     assert outcome.after == 90.0
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "", "12.5.1", "²"])
 async def test_an_unreadable_retry_after_is_as_good_as_none(serve: Serve, value: str) -> None:
     url = await serve(answering(503, headers={"Retry-After": value}))
-    outcome = await sink(url).deliver(DELIVERY)
+    outcome = await attempt(sink(url))
     assert (outcome.kind, outcome.after) == ("retry", None)
 
 
@@ -150,7 +150,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(serve: Serve) -> None
     elsewhere = await serve(target)
     for status in (301, 302, 303, 307, 308):
         url = await serve(answering(status, headers={"Location": elsewhere}))
-        outcome = await sink(url).deliver(DELIVERY)
+        outcome = await attempt(sink(url))
         assert (outcome.kind, outcome.status) == ("retry", status)
         assert "redirects are not followed" in outcome.detail
     assert followed == []
@@ -161,7 +161,7 @@ async def test_a_receiver_that_hangs_is_given_up_in_time(serve: Serve) -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    outcome = await sink(await serve(handler), timeout=0.2).deliver(DELIVERY)
+    outcome = await attempt(sink(await serve(handler), timeout=0.2))
     assert (outcome.kind, outcome.detail) == ("retry", "no complete answer within 0.2 s")
 
 
@@ -175,7 +175,7 @@ async def test_a_body_that_trickles_is_given_up_in_time(serve: Serve) -> None:
             await response.write(b".")
             await asyncio.sleep(0.02)
 
-    outcome = await sink(await serve(handler), timeout=0.3).deliver(DELIVERY)
+    outcome = await attempt(sink(await serve(handler), timeout=0.3))
     assert (outcome.kind, outcome.detail) == ("retry", "no complete answer within 0.3 s")
 
 
@@ -190,9 +190,9 @@ async def test_an_endless_body_is_cut_off(serve: Serve) -> None:
             await response.write(bytes(65_536))
             sent += 65_536
 
-    outcome = await sink(await serve(handler)).deliver(DELIVERY)
+    outcome = await attempt(sink(await serve(handler)))
     assert outcome.kind == "retry"
-    assert f"over {LARGEST_ANSWER} bytes" in outcome.detail
+    assert f"over {HttpSink.largest_answer} bytes" in outcome.detail
     assert sent < 64 * 1024 * 1024
 
 
@@ -200,7 +200,7 @@ async def test_a_refused_connection_is_tried_again_without_naming_the_address() 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        outcome = await sink(f"http://user:pass@127.0.0.1:{port}/x?token=t").deliver(DELIVERY)
+        outcome = await attempt(sink(f"http://user:pass@127.0.0.1:{port}/x?token=t"))
     assert (outcome.kind, outcome.detail) == ("retry", "no connection: Connection refused")
 
 
@@ -211,10 +211,10 @@ async def test_something_that_speaks_no_http_is_a_failure() -> None:
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        outcome = await sink(f"http://127.0.0.1:{port}/").deliver(DELIVERY)
+        outcome = await attempt(sink(f"http://127.0.0.1:{port}/"))
         assert outcome.kind == "retry"
         assert outcome.detail.startswith("connection failed: ")
-        https = await sink(f"https://127.0.0.1:{port}/").deliver(DELIVERY)
+        https = await attempt(sink(f"https://127.0.0.1:{port}/"))
         assert https.kind == "retry"
 
 
@@ -238,7 +238,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_failure(tmp_path: Path
     server = TestServer(web.Application())
     await server.start_server(ssl=context)
     try:
-        outcome = await sink(f"https://localhost:{server.port}/").deliver(DELIVERY)
+        outcome = await attempt(sink(f"https://localhost:{server.port}/"))
     finally:
         await server.close()
     assert (outcome.kind, outcome.detail) == (
@@ -248,11 +248,11 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_failure(tmp_path: Path
 
 
 async def test_a_host_that_does_not_exist_is_tried_again() -> None:
-    outcome = await sink("http://nowhere.invalid/").deliver(DELIVERY)
+    outcome = await attempt(sink("http://nowhere.invalid/"))
     assert (outcome.kind, outcome.detail) == ("retry", "the host name cannot be resolved")
 
 
 async def test_proxies_of_the_environment_are_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert (await sink(await serve(answering(200))).deliver(DELIVERY)).kind == "delivered"
+    assert (await attempt(sink(await serve(answering(200))))).kind == "delivered"

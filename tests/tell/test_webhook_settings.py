@@ -6,15 +6,17 @@ import base64
 
 import pytest
 
-from streams.settings import SettingsError
-from streams.sinks.webhook import signing_key
-from tests.receivers import sink
+from streams.receivers.base import signing_key
+from streams.settings import SettingsError, load_settings
+from tests.receivers import SECRET
+
+URL = "https://soc.example.com/alerts"
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
 def test_a_secret_of_the_standards_length_is_taken(size: int) -> None:
-    assert signing_key("soc", "whsec_" + base64.b64encode(bytes(size)).decode()) == bytes(size)
-    assert signing_key("soc", "whsec_" + base64.b64encode(bytes(size)).decode().rstrip("=")) == bytes(size)
+    assert signing_key("whsec_" + base64.b64encode(bytes(size)).decode()) == bytes(size)
+    assert signing_key("whsec_" + base64.b64encode(bytes(size)).decode().rstrip("=")) == bytes(size)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_a_secret_of_the_standards_length_is_taken(size: int) -> None:
 )
 def test_a_bad_secret_stops_the_start_and_is_not_shown(secret: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said) as caught:
-        signing_key("soc", secret)
+        load_settings(receivers={"soc": {"url": URL, "secret": secret}})
     text = str(caught.value)
     assert "receivers.soc.secret" in text
     assert "make one with" in text
@@ -44,5 +46,5 @@ def test_a_bad_secret_stops_the_start_and_is_not_shown(secret: str, said: str) -
 )
 def test_a_bad_url_stops_the_start_and_is_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match=r"setting receivers\.soc\.url") as caught:
-        sink(url)
+        load_settings(receivers={"soc": {"url": url, "secret": SECRET}})
     assert not url or url not in str(caught.value)
