@@ -16,6 +16,7 @@ from benchmarks.systems import System
 from benchmarks.worker import Worker
 from benchmarks.workload import Workload, cached, read
 from streams.kafka.sender import producer
+from streams.settings import load_settings
 
 START_SECONDS = 90
 PROBES_PER_SECOND = 10
@@ -78,7 +79,7 @@ async def run_round(cluster: Cluster, system: System, plan: Plan, log: Path) -> 
     """
     cluster.start_afresh(system.topics)
     backlog = read(cached(plan.workload, plan.events, plan.folder), 0, plan.events)
-    async with producer(cluster.bootstrap) as client:
+    async with producer(load_settings(broker=cluster.bootstrap)) as client:
         await load(client, plan.partitions, backlog)
         with Worker(system.command, system.env, log) as worker:
             begun, cpu = await _first_output(cluster, system, plan, worker)

@@ -36,7 +36,7 @@ class DirectoryReader:
     async def reading(self) -> AsyncIterator[None]:
         """Read for as long as the context lasts. `loaded` is set once all that was there has been read."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.broker,
+            **self._settings.kafka_client,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         )

@@ -88,7 +88,7 @@ def command(file: str, topic: str, speed: float, mapping: CsvMapping | None) -> 
                 progress.update(task, completed=position, sent=tally.sent)
 
             values = read_values(file, mapping, show)
-            asyncio.run(replay(settings.broker, topic, partitions, values, speed, tally))
+            asyncio.run(replay(settings, topic, partitions, values, speed, tally))
     finally:
         seconds = time.monotonic() - began
         rate = tally.sent / seconds

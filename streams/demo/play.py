@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from streams.broker_security import BrokerSecurity
 from streams.demo.plan import Outcome, Plan
 from streams.demo.players import AlertReader, Child, DemoError, WorkerView, receiver
 from streams.demo.scene import CONFIG, FILES, PARTITIONS, Scene, Screen, timeline, write_config
@@ -23,7 +24,7 @@ from streams.history.replay import replay
 from streams.kafka.broker_config import free_port
 from streams.kafka.sender import Sender, Tally, producer
 from streams.kafka.topic_admin import ensure_topics
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 #: Seconds until the worker must be ready, until all must be through after the last record.
 READY, THROUGH = 60.0, 300.0
@@ -46,11 +47,17 @@ async def play(bootstrap: str, plan: Plan, scene: Scene, screen: Screen) -> Outc
     async with AsyncExitStack() as stack:
         hook = await stack.enter_async_context(receiver(secret, outcome))
         write_config(scene.folder, bootstrap, plan, hook, secret)
-        topics = load_settings(broker=bootstrap, app_id="parcelwatch", partitions=PARTITIONS, replication=1)
+        topics = load_settings(
+            broker=bootstrap,
+            broker_security=BrokerSecurity(),
+            app_id="parcelwatch",
+            partitions=PARTITIONS,
+            replication=1,
+        )
         await asyncio.to_thread(ensure_topics, topics)
         directory = read_values(scene.folder / FILES[STAFF_DIRECTORY])
         tally = Tally()
-        await replay(bootstrap, STAFF_DIRECTORY, PARTITIONS, directory, float("inf"), tally)
+        await replay(topics, STAFF_DIRECTORY, PARTITIONS, directory, float("inf"), tally)
         outcome.sent[STAFF_DIRECTORY] = tally.sent
         port = free_port()
         children = [
@@ -62,7 +69,7 @@ async def play(bootstrap: str, plan: Plan, scene: Scene, screen: Screen) -> Outc
         reader = AlertReader(bootstrap, PARTITIONS, outcome, screen.alert)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         worker = WorkerView(session, f"http://127.0.0.1:{port}")
-        play_it = asyncio.create_task(_Play(bootstrap, plan, scene, screen, outcome, worker, reader).run())
+        play_it = asyncio.create_task(_Play(topics, plan, scene, screen, outcome, worker, reader).run())
         others = [asyncio.create_task(child.died()) for child in children] + [
             asyncio.create_task(reader.read())
         ]
@@ -87,7 +94,7 @@ class _Play:
 
     def __init__(
         self,
-        bootstrap: str,
+        settings: Settings,
         plan: Plan,
         scene: Scene,
         screen: Screen,
@@ -95,7 +102,7 @@ class _Play:
         worker: WorkerView,
         reader: AlertReader,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._settings = settings
         self._plan = plan
         self._scene = scene
         self._screen = screen
@@ -110,7 +117,7 @@ class _Play:
         await self._until(self._worker.ready, READY, "`parcelwatch worker` was not ready")
         records = timeline(self._scene.folder)
         self._next = next(records, None)
-        async with producer(self._bootstrap) as client:
+        async with producer(self._settings) as client:
             tallies = {topic: Tally() for topic in (ACCESS_EVENTS, PARCEL_CONTEXT)}
             senders = {topic: Sender(client, topic, PARTITIONS, tally) for topic, tally in tallies.items()}
             screen.step(f"{plan.before} ordinary days at full speed, so that it knows the people")

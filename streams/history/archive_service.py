@@ -148,7 +148,7 @@ class ArchiveService:
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.broker,
+            **self._settings.kafka_client,
             client_id=f"{self._settings.app_id}-history",
             enable_auto_commit=False,
             # What is gone is to be noticed, not jumped over.

@@ -8,18 +8,19 @@ from collections.abc import Iterable
 
 from streams.history.files import FileError
 from streams.kafka.sender import Pace, Sender, Tally, producer
+from streams.settings import Settings
 
 #: Below this a pause is not worth its own batches.
 SHORTEST_PAUSE = 0.005
 
 
 async def replay(
-    bootstrap: str, topic: str, partitions: int, values: Iterable[bytes], speed: float, tally: Tally
+    settings: Settings, topic: str, partitions: int, values: Iterable[bytes], speed: float, tally: Tally
 ) -> None:
     """Send values into their topic in order, each to the partition of its key.
 
     Args:
-        bootstrap: Kafka bootstrap servers.
+        settings: where the broker is, and how it is reached.
         topic: one of `streams.flow.sources.SOURCE_TOPICS`.
         partitions: how many the topic has.
         values: JSON values; broken ones are sent too, for admit to reject by name.
@@ -31,7 +32,7 @@ async def replay(
         FileError: from `values`, once all that came before it is sent.
     """
     pace = Pace(speed) if math.isfinite(speed) else None
-    async with producer(bootstrap) as client:
+    async with producer(settings) as client:
         sender = Sender(client, topic, partitions, tally)
         try:
             for value in values:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -15,11 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from streams.kafka import broker_config as config
 from streams.kafka import jars as kafka_jars
+from streams.kafka.broker_login import Login
 from streams.privacy.filelock import file_lock
 
 _READY_TIMEOUT = 60.0  # seconds; 2 to 3 on an idle machine
@@ -39,7 +36,7 @@ class BrokerError(Exception):
 
 
 class Broker:
-    """Apache Kafka in a child process, in KRaft combined mode, on 127.0.0.1 only, without authentication.
+    """Apache Kafka in a child process, in KRaft combined mode, on 127.0.0.1 only.
 
     A context manager: started on entry, stopped cleanly on exit. It dies with the process that started it,
     however that one ends. What it has acknowledged is in `data_dir`, and is there again at the next start.
@@ -47,13 +44,15 @@ class Broker:
     Args:
         data_dir: folder for data, configuration and the log; made when absent, used by one broker at a time.
         port: port to listen on; by default the one last used with this folder if it is free, else any.
+        login: who may come in, and over TLS only; by default everybody may, in clear.
     """
 
-    def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None = None, login: Login | None = None) -> None:
         self.data_dir = data_dir.absolute()
         self._tmp = self.data_dir / "tmp"
         self._properties = self.data_dir / "server.properties"
         self._port = port
+        self._login = login
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -168,6 +167,9 @@ class Broker:
         self._tmp.mkdir(exist_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > _LOG_LIMIT:
             self.log_path.replace(self.log_path.with_name("broker.log.1"))
+        if self._login:
+            self._login.make_certificates()
+            self._properties.touch(mode=0o600)
         (self.data_dir / "log4j2.properties").write_text(config.LOG4J, encoding="ascii")
 
     def _start_on_some_port(self, classpath: str, lock: int) -> None:
@@ -190,7 +192,9 @@ class Broker:
         if not config.is_free(port):
             raise _PortTakenError(port)
         # Only clients remember a port; the controller's may be another one at each start.
-        self._properties.write_text(config.properties(port, config.free_port()), encoding="ascii")
+        self._properties.write_text(
+            config.properties(port, config.free_port(), self._login), encoding="ascii"
+        )
         meta = self.data_dir / "kafka" / "meta.properties"
         log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         if not meta.exists():
@@ -230,6 +234,7 @@ class Broker:
     def _format(self, classpath: str) -> None:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         command = ["format", "--ignore-formatted", f"--cluster-id={cluster_id}", "-c", self._properties.name]
+        command += self._login.format_arguments() if self._login else []
         with self.log_path.open("ab") as log:
             done = subprocess.run(  # noqa: S603  (our own Java, our own arguments)
                 [*config.java(classpath, self._tmp), "kafka.tools.StorageTool", *command],
@@ -258,7 +263,7 @@ class Broker:
                 if clash:
                     raise _PortTakenError(port)
                 raise BrokerError(f"the broker did not start ({_ending(code)}); {self._log_tail()}")
-            if _answers(port, cluster_id):
+            if config.answers(port, cluster_id, self._login):
                 return
             time.sleep(0.05)
         raise BrokerError(f"the broker was not ready within {_READY_TIMEOUT:.0f} s; {self._log_tail()}")
@@ -277,23 +282,3 @@ class _PortTakenError(BrokerError):
 
 def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def _answers(port: int, cluster_id: str) -> bool:
-    """Whether it is this broker, not just any, that answers a metadata request."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    admin = None
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=f"127.0.0.1:{port}", bootstrap_timeout_ms=2000, request_timeout_ms=5000
-        )
-        cluster = admin.describe_cluster()
-    except KafkaError:
-        return False
-    finally:
-        if admin is not None:
-            admin.close()
-    return cluster["cluster_id"] == cluster_id and len(cluster["brokers"]) == 1

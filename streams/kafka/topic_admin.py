@@ -79,7 +79,7 @@ def admin_client(settings: Settings, timeout: float = 10.0) -> Iterator[KafkaAdm
     milliseconds = int(timeout * 1000)
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=settings.broker,
+            **settings.kafka_client,
             client_id="parcelwatch-admin",
             bootstrap_timeout_ms=milliseconds,
             request_timeout_ms=milliseconds,

@@ -9,7 +9,7 @@ import faust
 
 from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, CONTROL, PARCEL_CONTEXT, PARCEL_LOG, STAFF_DIRECTORY
 from streams.settings import Settings
-from streams.worker.transport import BatchConsumer, broker_url
+from streams.worker.transport import BatchConsumer, broker_url, credentials
 
 MIB = 1 << 20
 
@@ -46,6 +46,7 @@ def make_app(settings: Settings) -> App:
     app = faust.App(
         settings.app_id,
         broker=broker_url(settings.broker),
+        broker_credentials=credentials(settings.broker_security),
         store="rocksdb://",
         datadir=str(settings.data_dir / "worker"),
         autodiscover=False,

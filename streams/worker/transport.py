@@ -15,9 +15,13 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from faust.types.auth import CredentialsT
+
+from streams.broker_security import BrokerSecurity
 
 #: How long the broker gathers records for a fetch, ms, unless there are FETCH_BYTES of them at once. Every batch costs
 #: the same whatever it holds: answered at the first record, as Faust asks, a worker at half load spent half of its time
@@ -134,8 +138,9 @@ class BatchConsumer(driver.Consumer):
 
     async def _new_probe(self) -> AIOKafkaConsumer:
         servers = [f"{url.host}:{url.port}" for url in self.app.conf.broker]
+        auth = driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials)
         probe = AIOKafkaConsumer(
-            bootstrap_servers=servers, auto_offset_reset="earliest", isolation_level=ISOLATION,
+            bootstrap_servers=servers, **auth, auto_offset_reset="earliest", isolation_level=ISOLATION,
             max_partition_fetch_bytes=ASK_BYTES,
         )  # fmt: skip
         try:
@@ -182,6 +187,19 @@ drivers.TRANSPORTS.aliases[NAME] = f"{__name__}:BatchTransport"
 def broker_url(bootstrap: str) -> list[str]:
     """Bootstrap servers as Faust wants them, on this transport."""
     return [f"{NAME}://{server.strip()}" for server in bootstrap.split(",")]
+
+
+def credentials(security: BrokerSecurity) -> CredentialsT | None:
+    """What `security` says, as Faust wants it; None for a broker that is spoken to in clear and asks for no login."""
+    said = security.arguments()
+    if "sasl_mechanism" in said:
+        return SASLCredentials(
+            username=said["sasl_plain_username"],
+            password=said["sasl_plain_password"],
+            mechanism=said["sasl_mechanism"],
+            ssl_context=said.get("ssl_context"),
+        )
+    return SSLCredentials(said["ssl_context"]) if "ssl_context" in said else None
 
 
 def consumer_of(app: faust.App) -> BatchConsumer:

@@ -81,7 +81,7 @@ async def test_every_value_arrives_once_in_order_and_where_its_key_belongs(setti
     values = [event(n, f"nv{n % 97:04}") for n in range(30_000)] + [b"not json", b'{"actor":7}']
     starts = await ends(settings.broker, ACCESS_EVENTS)
     tally = Tally()
-    await replay(settings.broker, ACCESS_EVENTS, PARTITIONS, values, math.inf, tally)
+    await replay(settings, ACCESS_EVENTS, PARTITIONS, values, math.inf, tally)
     assert tally == Tally(sent=len(values), failed=0)
     expected: dict[int, list[tuple[bytes | None, bytes]]] = {n: [] for n in range(PARTITIONS)}
     for value in values:
@@ -101,7 +101,7 @@ async def test_a_refused_value_stops_the_replay_and_is_counted_as_failed(setting
         *(event(n, "nv0231") for n in range(200_000)),
     ]
     with pytest.raises(SendError, match="access-events took no more: MessageSizeTooLargeError"):
-        await replay(settings.broker, ACCESS_EVENTS, PARTITIONS, values, math.inf, tally)
+        await replay(settings, ACCESS_EVENTS, PARTITIONS, values, math.inf, tally)
     assert tally.failed >= 1
     there = await since(settings.broker, starts)
     assert sum(map(len, there.values())) == tally.sent < len(values)
@@ -141,7 +141,7 @@ async def test_a_staff_directory_takes_even_what_cannot_be_read(settings: Settin
     starts = await ends(settings.broker, STAFF_DIRECTORY)
     values = [b'{"carrier":"vnx","actor":"nv1"}', b"broken", b"broken too"]
     tally = Tally()
-    await replay(settings.broker, STAFF_DIRECTORY, PARTITIONS, values, math.inf, tally)
+    await replay(settings, STAFF_DIRECTORY, PARTITIONS, values, math.inf, tally)
     assert tally.sent == 3
     there = dict(pair for pairs in (await since(settings.broker, starts)).values() for pair in pairs)
     assert there[b"vnx/nv1"] == values[0]
@@ -160,7 +160,7 @@ async def test_a_paced_replay_sends_each_value_when_it_is_due(settings: Settings
             seen.append(tally.sent)
             yield value
 
-    await replay(settings.broker, ACCESS_EVENTS, PARTITIONS, watched(), 100.0, tally)
+    await replay(settings, ACCESS_EVENTS, PARTITIONS, watched(), 100.0, tally)
     assert seen == [0, 0, 1], (
         "the first value must be there before the third is read, and not be held for a batch"
     )
@@ -208,7 +208,7 @@ def test_a_missing_broker_is_named_with_the_remedy(
 
 async def test_a_broker_that_is_gone_when_sending_starts_is_named() -> None:
     with pytest.raises(SendError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
-        async with producer("127.0.0.1:1"):
+        async with producer(Settings(broker="127.0.0.1:1")):
             pytest.fail("there is no broker")
 
 

@@ -262,7 +262,7 @@ async def test_kafka_and_backtest_give_the_same_alerts_byte_for_byte(
 ) -> None:
     ring(settings.keys_path)
     for topic, path in logs.items():
-        await replay(settings.broker, topic, PARTITIONS, path.read_bytes().splitlines(), math.inf, Tally())
+        await replay(settings, topic, PARTITIONS, path.read_bytes().splitlines(), math.inf, Tally())
     environment = {
         "PARCELWATCH_BROKER": settings.broker,
         "PARCELWATCH_PARTITIONS": str(PARTITIONS),

@@ -80,7 +80,7 @@ async def reject(bootstrap: str, ring: Keyring, code: str, raws: list[bytes], *,
     """Put rejections on the topic as admit does; gives their places."""
     places = []
     # Leaving the producer flushes it.
-    async with producer(bootstrap) as client:
+    async with producer(Settings(broker=bootstrap)) as client:
         for raw in raws:
             rejection = Rejection(
                 reason=code,
