@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Protocol
 
 import msgspec
 
-from detectors.base import Detector, Finding, Person, Touch
+from detectors.base import Finding, Person, Touch
 
 CREATE, UPDATE, CLOSE = 1, 2, 3
 MOST_SAMPLES = 20
 #: A case is put into words again when it has grown by this factor; it is told when it has doubled or is more severe.
 GROWTH = 1.25
+
+
+class Source(Protocol):
+    """Who makes a case: a detector, or a rule. `tag` changes with its parameters."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tag(self) -> str: ...
+
+    @property
+    def summary(self) -> str: ...
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +47,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         samples: at most 20 parcels of the episode (pseudonyms).
         suppressed: kept, but told to nobody: a suppression is in force.
         risk: points against the person, all findings together. reasons: by weight.
+        rule: id of the Sigma rule that says so; empty for a detector.
         related: (uid, detector) of the person's other open episodes: often the same leak, seen otherwise.
     """
 
@@ -56,6 +70,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     risk: float = 0.0
     reasons: tuple[str, ...] = ()
     related: tuple[tuple[str, str], ...] = ()
+    rule: str = ""
 
 
 class Episode(msgspec.Struct, array_like=True):
@@ -106,7 +121,7 @@ def episode_uid(person: Person, detector: str, opened: int, order: int) -> str:
 
 def take_case(
     episode: Episode | None,
-    detector: Detector[Any],
+    detector: Source,
     person: Person,
     evidence: float,
     time: int,
@@ -151,13 +166,13 @@ def take_case(
     return episode, _alert(episode, detector, person, UPDATE, time)
 
 
-def close(episode: Episode, detector: Detector[Any], person: Person, now: int) -> Alert:
+def close(episode: Episode, detector: Source, person: Person, now: int) -> Alert:
     """The episode is over: nothing was added for the detector's quiet time."""
     episode.sequence += 1
     return _alert(episode, detector, person, CLOSE, now)
 
 
-def _alert(episode: Episode, detector: Detector[Any], person: Person, activity: int, at: int) -> Alert:
+def _alert(episode: Episode, detector: Source, person: Person, activity: int, at: int) -> Alert:
     return Alert(
         uid=episode.uid,
         activity=activity,

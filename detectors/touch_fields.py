@@ -82,7 +82,7 @@ FIELDS: dict[str, Field] = {
     "on_shift": Field(FLAG, _on_shift, "within rostered hours, give or take an hour"),
     "hour": Field(NUMBER, lambda t: weekday_and_hour(t.time, t.tz)[1], "local hour, 0 to 23"),
     "weekday": Field(TEXT, lambda t: WEEKDAYS[weekday_and_hour(t.time, t.tz)[0]], "local day, `monday` to `sunday`"),
-    "time": Field(MOMENT, lambda t: t.time + t.tz * 60_000, "when, local; by its parts: `|minute`, `|hour`, …, `|year`"),
+    "time": Field(MOMENT, lambda t: t.time + t.tz * 60_000, "when, local; by a part: `|minute`, `|hour`, …, `|year`"),
 }  # fmt: skip
 
 _KEPT_AWAY = "admit does not keep it: a touch has only what detectors need"

@@ -46,7 +46,7 @@ class ControlStage(AdmitStage):
             return False
         row = Control(
             0, self.source, record.offset, 0, time, _KIND_CODES[event.kind], carrier, actor, event.detector,
-            event.alert, event.value, until,
+            event.alert, event.value, until, event.rules,
         )  # fmt: skip
         concerned = [parts[crc32(actor.encode()) % self._partitions]] if actor else parts
         for block, *_ in concerned:

@@ -8,6 +8,8 @@ import msgspec
 
 from detectors.base import Detector, Person
 from detectors.episodes import Episode
+from detectors.sigma import PREFIX
+from detectors.sigma import State as RulesState
 from models.features import Diary
 from streams.flow.events import START, Position
 
@@ -25,6 +27,7 @@ class Actor(msgspec.Struct):
         episodes: open ones by detector name.
         diary: what models are told of the person; None where no model is in force.
         touches: of the present local day. level: how much the person does a day, see `models.peers`.
+        rules: what Sigma rules remember; None while none has a window open.
     """
 
     pos: Position
@@ -37,6 +40,7 @@ class Actor(msgspec.Struct):
     diary: Diary | None = None
     touches: int = 0
     level: int = 0
+    rules: RulesState | None = None
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -50,6 +54,7 @@ class _Stored(msgspec.Struct, array_like=True):
     diary: Diary | None = None
     touches: int = 0
     level: int = 0
+    rules: RulesState | None = None
 
 
 class _Loaded(_Stored, array_like=True):
@@ -72,6 +77,9 @@ class ActorCodec:
         self._load = msgspec.msgpack.Decoder(_Loaded).decode
         self._dump = msgspec.msgpack.Encoder().encode
 
+    def _told(self, name: str) -> bool:
+        return name in self._names or name.startswith(PREFIX)
+
     def initial(self) -> Actor:
         """A person never seen."""
         return Actor(START, 0, 0, 0, None, [detector.initial() for detector in self._detectors], {})
@@ -82,7 +90,7 @@ class ActorCodec:
         return self._dump(
             _Stored(
                 actor.pos, actor.day, actor.due, actor.utc_offset, actor.who, states, actor.episodes, actor.diary,
-                actor.touches, actor.level,
+                actor.touches, actor.level, actor.rules,
             )
         )  # fmt: skip
 
@@ -93,8 +101,8 @@ class ActorCodec:
             decode(stored.states[tag]) if tag in stored.states else detector.initial()
             for tag, decode, detector in zip(self._tags, self._decoders, self._detectors, strict=True)
         ]
-        episodes = {name: episode for name, episode in stored.episodes.items() if name in self._names}
+        episodes = {name: episode for name, episode in stored.episodes.items() if self._told(name)}
         return Actor(
             stored.pos, stored.day, stored.due, stored.utc_offset, stored.who, states, episodes, stored.diary,
-            stored.touches, stored.level,
+            stored.touches, stored.level, stored.rules,
         )  # fmt: skip

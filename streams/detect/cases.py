@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
-from detectors.base import Detector, Lesson, Normal, Touch
-from detectors.episodes import Alert, close, take_case
+from detectors.base import Detector, Finding, Lesson, Normal, Touch
+from detectors.episodes import Alert, Source, close, take_case
 from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
+from detectors.sigma import PREFIX, QUIET, Live, State
 from streams.detect.actors import Actor
 from streams.detect.controls import Controls
 from streams.detect.scoring import Surprise
@@ -23,8 +25,19 @@ from streams.flow.topics import ALERTS
 #: Points of risk a finding gives, by severity.
 POINTS = {2: 2.0, 3: 4.0, 4: 8.0, 5: 16.0}
 MINOR = 2
+#: All rules are one reason of risk: what is kept of a person must not grow with the number of rules.
+RULES_REASON = "rules"
 #: Factor on the points of a person on the watchlist.
 WATCHED_RISK = 2.0
+
+
+class Withdrawn(NamedTuple):
+    """A rule that is not loaded any more while an episode of it is still open."""
+
+    name: str
+    tag: str = "withdrawn"
+    summary: str = "A rule that has been withdrawn"
+    quiet: int = QUIET
 
 
 class Cases:
@@ -71,7 +84,48 @@ class Cases:
             evidence: size of the case. time, order: event and order time, ms.
             touch: what made it a case, or None for time alone.
         """
-        detector, state, who = self._all[index], actor.states[index], actor.who
+        detector, state = self._all[index], actor.states[index]
+        self._add(
+            actor,
+            detector,
+            evidence,
+            time,
+            order,
+            touch,
+            normal,
+            lambda: detector.report(state, touch, normal),
+        )
+
+    def observe(self, actor: Actor, touch: Touch, normal: Normal, held: int) -> bool:
+        """Let the carrier's rules look at a touch.
+
+        Args:
+            held: episodes that were open before it.
+
+        Returns:
+            Whether the person is to be looked at though he does nothing more.
+        """
+        who, fresh = touch.who, actor.rules is None
+        if engine := self._controls.engines.get(who.carrier):
+            state = actor.rules or State()
+            for match in engine.step(state, touch):
+                tell = partial(match.report, touch)
+                self._add(actor, match.live, match.times, touch.time, touch.st, touch, normal, tell)
+            actor.rules = state if state.windows or state.fired else None
+        return len(actor.episodes) != held or (fresh and actor.rules is not None)
+
+    def _add(
+        self,
+        actor: Actor,
+        detector: Source,
+        evidence: float,
+        time: int,
+        order: int,
+        touch: Touch | None,
+        normal: Normal,
+        report: Callable[[], Finding],
+    ) -> None:
+        who = actor.who
         assert who is not None, "a person without a touch has no case"
         before = actor.episodes.get(detector.name)
         severity = before.finding.severity if before else 0
@@ -84,7 +138,7 @@ class Cases:
             order,
             touch,
             actor.utc_offset,
-            lambda: detector.report(state, touch, normal),
+            report,
         )
         actor.episodes[detector.name] = episode
         if alert is not None:
@@ -105,7 +159,8 @@ class Cases:
             return
         points = more * self._weight(actor, order)
         told = severity > MINOR and not suppressed
-        self._risk.find(actor.states[-1], alert.detector, points, order, told=told, uid=alert.uid)
+        reason = RULES_REASON if alert.detector.startswith(PREFIX) else alert.detector
+        self._risk.find(actor.states[-1], reason, points, order, told=told, uid=alert.uid)
         self._raise(actor, self._risk.case(actor.states[-1], normal), order, normal)
 
     def _weight(self, actor: Actor, order: int) -> float:
@@ -153,19 +208,39 @@ class Cases:
 
     def end(self, actor: Actor, now: int) -> None:
         """Close the episodes that have been quiet for long enough."""
-        for detector in self._all:
+        assert actor.who is not None, "only a person who did something is looked at"
+        rules = (self._rule(actor, name) for name in [*actor.episodes] if name.startswith(PREFIX))
+        for detector in (*self._all, *rules):
             episode = actor.episodes.get(detector.name)
-            if episode is not None and episode.last + self._quiet[detector.name] <= now:
+            if episode is not None and episode.last + self._quiet_of(actor, detector.name) <= now:
                 del actor.episodes[detector.name]
-                assert actor.who is not None, "only a person who did something has an episode"
                 self._tell(actor, close(episode, detector, actor.who, now), 0, suppressed=episode.silent)
+        if actor.rules is not None and self._forgotten(actor) <= now:
+            actor.rules = None
 
     def ends(self, actor: Actor) -> list[int]:
-        """When each open episode is over if nothing is added, ms."""
-        return [episode.last + self._quiet[name] for name, episode in actor.episodes.items()]
+        """When each open episode is over if nothing is added, and when rules may forget the person, ms."""
+        ends = [episode.last + self._quiet_of(actor, name) for name, episode in actor.episodes.items()]
+        return [*ends, self._forgotten(actor)] if actor.rules is not None else ends
+
+    def _forgotten(self, actor: Actor) -> int:
+        """When nothing matters any more of what rules remember: at once, where they have been withdrawn."""
+        assert actor.who is not None, "rules remember only people who did something"
+        engine = self._controls.engines.get(actor.who.carrier)
+        return engine.ends(actor.rules) if engine and actor.rules else 0
+
+    def _rule(self, actor: Actor, name: str) -> Live | Withdrawn:
+        assert actor.who is not None, "only a person who did something has an episode"
+        engine = self._controls.engines.get(actor.who.carrier)
+        return (engine and engine.live.get(name.removeprefix(PREFIX))) or Withdrawn(name)
+
+    def _quiet_of(self, actor: Actor, name: str) -> int:
+        return self._quiet[name] if name in self._quiet else self._rule(actor, name).quiet * 1000
 
     def _tell(self, actor: Actor, alert: Alert, produced: int, *, suppressed: bool) -> None:
         risk = actor.states[-1]
+        if alert.detector.startswith(PREFIX) and isinstance(live := self._rule(actor, alert.detector), Live):
+            alert = msgspec.structs.replace(alert, rule=live.rule.id)
         if alert.detector == self._model.name:
             alert = msgspec.structs.replace(alert, version=f"{alert.version}+{actor.states[-2].model[:12]}")
         alert = msgspec.structs.replace(

@@ -7,10 +7,11 @@ from collections import Counter
 import msgspec
 
 from detectors.base import Person
+from detectors.sigma import Engine, RuleSet
 from streams.flow.control import CONTROL_KINDS, suppressible
 from streams.flow.events import START, Control, Position
 
-VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL = range(len(CONTROL_KINDS))
+VERDICT, SUPPRESS, WATCH, STRICTNESS, MODEL, RULES = range(len(CONTROL_KINDS))
 #: What the limits are multiplied with for a person on the watchlist.
 WATCHED_LIMITS = 0.5
 #: Suppressions, and watched people, in force at once: each kind is stored in one value. Beyond it those that would end
@@ -32,7 +33,7 @@ class ControlState(msgspec.Struct, array_like=True):
         pos: position of the last control record applied.
         suppressed: end (ms) by carrier, person (token or empty) and detector (or empty).
         watched: end (ms) by person.
-        strictness, models: by carrier.
+        strictness, models, rules: by carrier.
     """
 
     pos: Position = START
@@ -40,6 +41,7 @@ class ControlState(msgspec.Struct, array_like=True):
     watched: dict[str, int] = {}
     strictness: dict[str, float] = {}
     models: dict[str, Models] = {}
+    rules: dict[str, RuleSet] = {}
 
 
 class Controls:
@@ -49,11 +51,15 @@ class Controls:
         state: as stored, or fresh.
 
     Attributes:
+        engines: a carrier's Sigma rules, ready to run; empty while none are loaded.
+
+    Attributes:
         verdicts: those that took effect, by detector and value, until they are exported; nothing rests on them.
     """
 
     def __init__(self, state: ControlState) -> None:
         self.state = state
+        self.engines = {carrier: Engine(rules) for carrier, rules in state.rules.items()}
         self.verdicts: Counter[tuple[str, str]] = Counter()
 
     def apply(self, row: Control) -> bool:
@@ -69,9 +75,18 @@ class Controls:
             _switch(state.watched, row.actor, row, row.st)
         elif row.kind == STRICTNESS:
             state.strictness[row.carrier] = float(row.value)
+        elif row.kind == RULES:
+            self._rules(row)
         else:
             self._model(row)
         return True
+
+    def _rules(self, row: Control) -> None:
+        self.state.rules.pop(row.carrier, None)
+        self.engines.pop(row.carrier, None)
+        if row.rules is not None and row.rules.rules:
+            self.state.rules[row.carrier] = row.rules
+            self.engines[row.carrier] = Engine(row.rules)
 
     def _model(self, row: Control) -> None:
         models = self.state.models.setdefault(row.carrier, Models())

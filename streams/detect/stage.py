@@ -101,6 +101,7 @@ class DetectStage(KeyedStage[Actor]):
         steps, wakes = self._steps, self._wakes
         normals, normal_of, watched = self.norms.normals, self.norms.normal, self.controls.state.watched
         due, add, scoring = self._next_due(), self._cases.add, bool(self.controls.state.models)
+        rules, observe = self.controls.engines, self._cases.observe
         for row in rows:
             if row.st >= due:
                 self._pass_time(row.st)
@@ -132,7 +133,7 @@ class DetectStage(KeyedStage[Actor]):
                     evidence = step(states[index], row, normal)
                     if evidence:
                         add(actor, index, evidence, row.time, row.st, row, normal)
-                wanted = len(actor.episodes) != held
+                wanted = observe(actor, row, normal, held) if rules else len(actor.episodes) != held
                 if not wanted:
                     asked = actor.due or NEVER
                     for index, wake in wakes[marked]:

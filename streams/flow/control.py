@@ -17,9 +17,11 @@ from detectors import DETECTORS
 from detectors.honeytoken import HoneyToken
 from detectors.model_score import ModelScore
 from detectors.risk import RiskScore
+from detectors.sigma import RuleSet
+from detectors.sigma_check import fault as rules_fault
 from streams.flow.events import Code, Short
 
-Kind = Literal["verdict", "suppress", "watch", "strictness", "model"]
+Kind = Literal["verdict", "suppress", "watch", "strictness", "model", "rules"]
 #: Kinds, in the order of their codes.
 CONTROL_KINDS: tuple[str, ...] = get_args(Kind)
 VERDICTS = ("true_positive", "false_positive", "benign")
@@ -27,7 +29,8 @@ SWITCH = ("on", "off")
 #: Bounds of the factor on every detector's limits.
 STRICTEST, LOOSEST = 8.0, 0.25
 #: What a detector and an alert's uid are called. Nothing else may travel in their place: it would leave admit in clear.
-DETECTOR_NAME = re.compile(r"(?:[a-z][a-z_]{0,63})?")
+DETECTOR_NAME = re.compile(r"(?:[a-z][a-z_]{0,63}|rule\.[a-z][a-z0-9_]{0,47})?")
+RULE = re.compile(r"rule\.[a-z][a-z0-9_]{0,47}")
 ALERT_UID = re.compile(r"(?:[0-9a-f]{32})?")
 #: Modes of a model in force: it has a say, or only scores.
 ACTIVE, SHADOW = "active", "shadow"
@@ -49,6 +52,7 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     | watch | `actor`: his limits are halved, his risk counts double, up to `until` | on, off |
     | strictness | the whole carrier: factor on every limit, 1 as shipped, more for fewer alerts | a number |
     | model | the whole carrier: which model scores, and in which mode | shadow:SHA256, active:SHA256, off |
+    | rules | the whole carrier: the Sigma rules in `rules` take the place of those before | their hash, or off |
 
     Attributes:
         actor: staff token as in the alert, or the clear id, which admit turns into the token.
@@ -68,6 +72,7 @@ class ControlRecord(msgspec.Struct, omit_defaults=True, gc=False):
     until: Short = ""
     by: Short = ""
     why: Annotated[str, msgspec.Meta(max_length=LONGEST_WHY)] = ""
+    rules: RuleSet | None = None
 
 
 def suppressible(detector: str) -> bool:
@@ -103,7 +108,19 @@ def fault(record: ControlRecord, time: int, until: int) -> tuple[str, str] | Non
         return (
             None if MODEL.fullmatch(value) else ("value", "the value is shadow:SHA256, active:SHA256 or off")
         )
+    if kind == "rules":
+        return _rules_fault(record)
     return _switch_fault(record, time, until)
+
+
+def _rules_fault(record: ControlRecord) -> tuple[str, str] | None:
+    if record.rules is None:
+        return None if record.value == "off" else ("value", "rules are sent with their hash, or are off")
+    if wrong := rules_fault(record.rules):
+        return "rules", f"rule {wrong[0]}: {wrong[1]}" if wrong[0] else wrong[1]
+    if record.value != record.rules.version():
+        return "value", "the value is not the hash of the rules; send them with `parcelwatch rules load`"
+    return None
 
 
 def _switch_fault(record: ControlRecord, time: int, until: int) -> tuple[str, str] | None:
@@ -120,7 +137,7 @@ def _switch_fault(record: ControlRecord, time: int, until: int) -> tuple[str, st
             "a honeytoken cannot be suppressed: no work leads to one, so whoever opens one is always told of"
         )
         return "detector", why
-    if record.detector and record.detector not in known_detectors():
+    if record.detector and record.detector not in known_detectors() and not RULE.fullmatch(record.detector):
         return "detector", f"no detector has that name; there are: {', '.join(known_detectors())}"
     if not until:
         return "until", "say until when, as RFC 3339 with offset, e.g. 2026-12-01T00:00:00+07:00"

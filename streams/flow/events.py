@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from detectors.base import Lesson, Person, Touch
+from detectors.sigma import RuleSet
 
 #: (order time, source, offset, index): where a row stands in the one order every stage applies rows in. Order time is
 #: the running maximum of event time within a source partition, so a late event never moves the order back.
@@ -162,6 +163,7 @@ class Control(msgspec.Struct, array_like=True, gc=False):
     alert: str
     value: str
     until: int
+    rules: RuleSet | None = None
 
 
 class Block(msgspec.Struct, array_like=True, gc=False):

@@ -43,7 +43,8 @@ EVENT_TYPES = {
 
 #: What kind of analytic a detector is, as OCSF numbers them; most hold a person against what is usual.
 STATISTICAL = (3, "Statistical")
-ANALYTICS = {HoneyToken.name: (1, "Rule"), ModelScore.name: (4, "Learning (ML/DL)")}
+RULE = (1, "Rule")
+ANALYTICS = {HoneyToken.name: RULE, ModelScore.name: (4, "Learning (ML/DL)")}
 
 MAX_SAMPLES = 20
 #: Bytes an alert may have: receivers cut or refuse what is much larger. Sample parcels are left out beyond it.
@@ -77,7 +78,7 @@ def render(alert: Alert) -> dict[str, Any]:
     finding = alert.finding
     status_id, status = SUPPRESSED if alert.suppressed else STATUSES[alert.activity]
     type_name = f"Detection Finding: {ACTIVITIES[alert.activity]}"
-    analytic_id, analytic = ANALYTICS.get(alert.detector, STATISTICAL)
+    analytic_id, analytic = RULE if alert.rule else ANALYTICS.get(alert.detector, STATISTICAL)
     event: dict[str, Any] = {
         "activity_id": alert.activity,
         "activity_name": ACTIVITIES[alert.activity],
@@ -112,7 +113,7 @@ def render(alert: Alert) -> dict[str, Any]:
             "analytic": {
                 "type_id": analytic_id,
                 "type": analytic,
-                "uid": f"parcelwatch.{alert.detector}",
+                "uid": alert.rule or f"parcelwatch.{alert.detector}",
                 "name": alert.detector,
                 "desc": alert.summary,
                 "version": alert.version,

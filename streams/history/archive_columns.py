@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import pyarrow as pa
 
 from detectors.base import ACTION_CODES, ACTIONS, CHANNEL_CODES, CHANNELS, EXPLANATIONS, Person, Touch
+from detectors.sigma import RuleSet
 from streams.flow.control import CONTROL_KINDS
 from streams.flow.events import Control, Explained
 
@@ -86,6 +88,7 @@ DECISION_SCHEMA = pa.schema(
         ("decided", _TIME),
         ("partition", pa.int32()),
         *_POSITION,
+        ("rules", pa.string()),
     ]
 )
 
@@ -161,6 +164,7 @@ def decision_table(partition: int, rows: Sequence[Control]) -> pa.Table:
         [row.time for row in rows],
         [partition] * len(rows),
         *_position(rows),
+        [None if row.rules is None else msgspec.json.encode(row.rules).decode() for row in rows],
     ]
     return pa.table(
         [pa.array(c, f.type) for c, f in zip(columns, DECISION_SCHEMA, strict=True)], DECISION_SCHEMA
@@ -225,4 +229,5 @@ def decisions(table: pa.Table) -> Iterator[Decision]:
             millis["order_time"][number], row["source"], row["source_offset"], row["source_index"],
             millis["decided"][number], _KIND_CODES[row["kind"]], row["carrier"], row["staff"], row["detector"],
             row["alert"], row["value"], millis["until"][number] or 0,
+            msgspec.json.decode(row["rules"], type=RuleSet) if row["rules"] else None,
         ))  # fmt: skip

@@ -174,7 +174,8 @@ def read_decisions(root: Path, manifest: Manifest, carriers: Collection[str] | N
         if content.kind == DECISIONS and (carriers is None or content.carrier in carriers)
     ]  # fmt: skip
     tables = _rows(root, manifest, parts)
-    return pa.concat_tables([_DECISIONS.empty_table(), *tables]).sort_by(
+    # Files from before there were rules lack their column.
+    return pa.concat_tables([_DECISIONS.empty_table(), *tables], promote_options="default").sort_by(
         [(name, "ascending") for name in ORDER]
     )
 

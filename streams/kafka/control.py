@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
+from detectors.sigma import RuleSet
 from streams.flow.control import DAY, LONGEST_WHY, ControlRecord, Kind, fault
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import CONTROL
@@ -88,13 +89,15 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_record(kind: Kind, carrier: str, now: datetime, **fields: str) -> ControlRecord:
+def new_record(
+    kind: Kind, carrier: str, now: datetime, rules: RuleSet | None = None, **fields: str
+) -> ControlRecord:
     """A control record of this moment, with an id of its own, so that it counts once however often it is sent.
 
     Raises:
         ControlError: it is not a record that can take effect, see `check`.
     """
-    record = ControlRecord(time=stamp(now), carrier=carrier, kind=kind, id=uuid4().hex, **fields)
+    record = ControlRecord(time=stamp(now), carrier=carrier, kind=kind, id=uuid4().hex, rules=rules, **fields)
     check(record)
     return record
 
@@ -152,7 +155,7 @@ async def _publish(settings: Settings, record: ControlRecord) -> tuple[int, int]
     partitions = await asyncio.to_thread(topic_partitions, settings, CONTROL)
     value = msgspec.json.encode(record)
     key = source_key(CONTROL, value)
-    async with producer(settings.broker) as client:
+    async with producer(settings) as client:
         try:
             sent = await client.send_and_wait(
                 CONTROL, value, key=key, partition=source_partition(key, partitions)
