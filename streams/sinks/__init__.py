@@ -8,6 +8,10 @@ from typing import Any
 from streams.receivers import BaseReceiver
 from streams.settings import Settings, SettingsError
 from streams.sinks.base import Delivery, Outcome, Sink
+from streams.sinks.pagerduty import PagerDutySink
+from streams.sinks.slack import SlackSink
+from streams.sinks.teams import TeamsSink
+from streams.sinks.thehive import TheHiveSink
 from streams.sinks.webhook import WebhookSink
 
 __all__ = ["KINDS", "Delivery", "Outcome", "Sink", "open_sink", "open_sinks"]
@@ -15,6 +19,10 @@ __all__ = ["KINDS", "Delivery", "Outcome", "Sink", "open_sink", "open_sinks"]
 #: What delivers to each kind: called with the receiver's name and its settings.
 KINDS: dict[str, Callable[[str, Any], Sink]] = {
     "webhook": WebhookSink,
+    "pagerduty": PagerDutySink,
+    "slack": SlackSink,
+    "teams": TeamsSink,
+    "thehive": TheHiveSink,
 }
 
 

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from streams.receivers.base import Language
 from streams.sinks.base import Delivery
 
-#: Language of what people read.
-Language = Literal["vi", "en"]
+__all__ = ["Language", "Notice", "Stage", "clip", "line", "read"]
+
 #: What the message says of its episode.
 Stage = Literal["opened", "grew", "closed", "test"]
 

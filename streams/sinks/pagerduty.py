@@ -5,9 +5,16 @@ Source: https://developer.pagerduty.com/docs/events-api-v2/overview/
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from streams.sinks.notice import Language, Notice, clip
+import msgspec
+
+from streams.receivers import PagerDutyReceiver
+from streams.sinks.base import Delivery, Outcome
+from streams.sinks.http import Answer, HttpSink, Request
+from streams.sinks.notice import Language, Notice, clip, read
 
 #: Longest summary and longest dedup_key the API takes, in characters.
 LONGEST_SUMMARY, LONGEST_KEY = 1024, 255
@@ -63,3 +70,40 @@ def details(notice: Notice) -> dict[str, Any]:
         "sample_parcels": list(notice.parcels),
     }
     return {name: value for name, value in known.items() if value}
+
+
+class PagerDutySink(HttpSink):
+    """One PagerDuty integration.
+
+    Args:
+        name: its name in the settings.
+        receiver: where it is, and its routing key.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, name: str, receiver: PagerDutyReceiver, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(name, receiver, clock)
+        self._routing_key = receiver.routing_key.get_secret_value()
+        self._language = receiver.language
+
+    def request(self, deliveries: Sequence[Delivery]) -> Request:
+        """The event; the key is in the body, not in a header."""
+        [delivery] = deliveries
+        payload = event(read(delivery), self._routing_key, self._language)
+        return Request(self.url, msgspec.json.encode(payload))
+
+    def verdict(self, answer: Answer) -> Outcome:
+        """202 alone is PagerDuty's yes; 400 says that event or key are wrong and asks not to be tried again."""
+        status = answer.status
+        if status == 400:
+            return Outcome(
+                "refused",
+                f"HTTP 400: PagerDuty does not take the event; see that receivers.{self.name}.routing_key is the "
+                "integration key of an Events API v2 integration, restart and resend",
+                status,
+            )
+        if 200 <= status < 300 and status != 202:
+            return Outcome("retry", f"HTTP {status} instead of 202: not PagerDuty's Events API?", status)
+        return super().verdict(answer)

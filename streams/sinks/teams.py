@@ -6,9 +6,16 @@ https://adaptivecards.io/explorer/RichTextBlock.html
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from streams.sinks.notice import Language, Notice, clip
+import msgspec
+
+from streams.receivers import TeamsReceiver
+from streams.sinks.base import Delivery
+from streams.sinks.http import HttpSink, Request
+from streams.sinks.notice import Language, Notice, clip, read
 
 #: The version every Teams client shows.
 CARD_VERSION = "1.4"
@@ -54,3 +61,22 @@ def _runs(*runs: dict[str, Any]) -> dict[str, Any]:
 
 def _run(text: str, **look: str) -> dict[str, Any]:
     return {"type": "TextRun", "text": clip(text, LONGEST_TEXT), **look}
+
+
+class TeamsSink(HttpSink):
+    """One Teams chat or channel, by the webhook of its workflow.
+
+    Args:
+        name: its name in the settings.
+        receiver: where it is; whoever knows the URL may post.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, name: str, receiver: TeamsReceiver, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(name, receiver, clock)
+        self._language = receiver.language
+
+    def request(self, deliveries: Sequence[Delivery]) -> Request:
+        """The message. A workflow answers 202 when it begins; whether the card was posted it does not say."""
+        [delivery] = deliveries
+        return Request(self.url, msgspec.json.encode(message(read(delivery), self._language)))
