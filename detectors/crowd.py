@@ -39,7 +39,8 @@ class State(msgspec.Struct, array_like=True):
 
     Attributes:
         grace: touches whose reason may still come.
-        high: today's highest crowd that is no case. A case teaches no more than the limit it broke.
+        high: today's highest crowd that is no case. A case teaches no more than was usual before it: had each of a
+            crowd's many people taught the limit, three crowds would have put the next out of reach.
         since, last: event time of the case's first and latest touch; 0 when there is none.
         parcels: crowded parcels of the case. most: the largest crowd among them.
         samples: the latest of them.
@@ -62,7 +63,7 @@ class Crowd(Detector[State]):
     is assigned to it, has its ticket or spoke with its customer belongs there and is not counted; site or
     team alone is no reason. Reasons may be recorded late, so where the carrier sends context a touch waits
     out a grace period of event time. How large a crowd is usual is learnt from nearly all person-days of
-    peers and company; until then the detector is silent. A case teaches no more than the limit it broke.
+    peers and company; until then the detector is silent. A case teaches no more than was usual before it.
 
     Finds: curiosity about the famous and about cases in the news; an id that was passed round.
 
@@ -76,6 +77,7 @@ class Crowd(Detector[State]):
         floor: others without a reason of their own within a day that are no crowd yet. lean_floor: where no context is
             sent, and nobody's reason is known.
         quantile, factor: share of person-days whose highest crowd lies below, and the margin over it.
+        shared: person-days that must have met a crowd, however few there are, for it to be usual.
         group_days: person-days a group needs.
         grace: hours a touch waits for its reason.
 
@@ -96,7 +98,8 @@ class Crowd(Detector[State]):
 
     floor: int = 5
     lean_floor: int = 10
-    quantile: float = 0.9999
+    quantile: float = 0.999
+    shared: int = 10
     factor: float = 1.5
     group_days: int = 100
     grace: int = 6
@@ -115,8 +118,9 @@ class Crowd(Detector[State]):
         """Add those that joined too large a crowd to the case; gives its size if any did."""
         joined = False
         for one in ripe:
-            state.high = max(state.high, min(one.size, int(limit)))
-            if one.size <= limit:
+            within = one.size <= limit
+            state.high = max(state.high, one.size if within else int(limit / self.factor))
+            if within:
                 continue
             if not state.since or one.time - state.last > self.quiet * 1000:
                 state.since, state.last, state.parcels, state.most, state.samples = one.time, 0, 0, 0, []
@@ -136,8 +140,17 @@ class Crowd(Detector[State]):
         return max(floor, self.factor * self._usual(normal)) * normal.strictness
 
     def _usual(self, normal: Normal) -> int:
-        """What nearly all person-days stay within; people are counted whole, so the bin's top is rounded down."""
-        return int(max(one.quantile(MEASURE, self.quantile) for one in (normal.peers, normal.company)))
+        """What nearly all person-days stay within; people are counted whole, so the bin's top is rounded down.
+
+        In a group too small to tell a rare day from its highest, the few people of one crowd would make it usual.
+        """
+        return int(
+            max(
+                one.quantile(MEASURE, min(self.quantile, 1 - self.shared / one.days))
+                for one in (normal.peers, normal.company)
+                if one.days > self.shared
+            )
+        )
 
     def explained(self, state: State, late: Late) -> None:
         if late.explanation in PERSONAL:

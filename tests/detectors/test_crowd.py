@@ -141,4 +141,24 @@ def test_a_case_does_not_become_what_is_usual(normal: Normal) -> None:
     watch.see(look(at(), crowd=16))
     watch.end_day()
     [[(_, taught)]] = watch.lessons
-    assert taught <= 14, "no more than the floor of ten is taught"
+    [(_, limit)] = _day_with(normal, 10)
+    assert taught < limit, "less is taught than the limit that was broken"
+
+
+def test_one_crowd_in_a_small_company_does_not_make_crowds_usual() -> None:
+    def days(onlooker: bool) -> Iterator[Touch]:
+        for day in WEEKS:
+            yield from work([day], parcels=10)
+            if onlooker and day == -12:
+                yield look(at(day, 18), day, 16)
+
+    normal = colleagues(DETECTOR, *(days(onlooker=number < 9) for number in range(20)))
+    assert Watch(DETECTOR, normal).see(look(at(), crowd=14))
+
+
+def _day_with(normal: Normal, crowd: int) -> list[tuple[str, int]]:
+    watch = Watch(DETECTOR, normal)
+    watch.see(look(at(), crowd=crowd))
+    watch.end_day()
+    [lessons] = watch.lessons
+    return list(lessons)
