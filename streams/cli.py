@@ -19,6 +19,7 @@ COMMANDS = {
     "calibrate": "make the detectors keep to an alert budget, measured on your own history",
     "reveal": "turn a token back into the id it stands for, with the reason logged",
     "keys": "make and rotate the keys behind the tokens",
+    "rules": "your own Sigma rules: check, try, load them without a restart",
     "honeytoken": "plant ghost parcels in partners' feeds; whoever opens one is told of at once",
     "verdict": "say what an alert turned out to be, and see how good each detector is by that",
     "suppress": "keep known alerts from being told, for a while",
