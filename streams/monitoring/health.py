@@ -38,6 +38,15 @@ class Endpoint:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
+def readiness(registry: CollectorRegistry, ready: Probe) -> Gauge:
+    """Register `parcelwatch_ready`, which asks the probe at each scrape."""
+    gauge = Gauge(
+        "parcelwatch_ready", "1 while /readyz answers that the process does its work.", registry=registry
+    )
+    gauge.set_function(lambda: ready()[0])
+    return gauge
+
+
 @asynccontextmanager
 async def serve(
     host: str,
@@ -85,10 +94,7 @@ async def serve(
     )
     # Access logs would be noise; a scraper that keeps its connection open must not hold up the end of the
     # process.
-    is_ready = Gauge(
-        "parcelwatch_ready", "1 while /readyz answers that the process does its work.", registry=registry
-    )
-    is_ready.set_function(lambda: ready()[0])
+    is_ready = readiness(registry, ready)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
