@@ -5,39 +5,63 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
+from msgspec.structs import replace
 
-from detectors.base import ACTIONS, Finding, Person
-from detectors.episodes import Alert
+from detectors.base import ACTIONS
 from streams.admit.validate import CORRECTIONS, REMEDIES
-from streams.cli import COMMANDS
-from streams.flow.events import CONTEXT_KINDS, AccessEvent, ContextEvent, StaffRecord
+from streams.cli import COMMANDS, main
+from streams.flow.events import CONTEXT_KINDS
 from streams.flow.ocsf import headers, render
-from streams.receivers import WebhookReceiver
-from streams.settings import CarrierSettings, Settings
+from tests.example_alerts import example_alerts
+from tests.ocsf_checks import leaves
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "detectors" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def page(name: str) -> str:
     return (ROOT / name).read_text()
 
 
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link may name of a page: its headings, as they are turned into names."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def check_call(words: list[str], where: str) -> None:
+    """See that a command line names commands and options that there are."""
+    command: click.Command = main
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        if not re.match("[a-z0-9]", words[0]):
+            return  # a placeholder
+        try:
+            _, found, words = command.resolve_command(click.Context(command), words)
+        except click.UsageError as exc:
+            raise AssertionError(f"{where}: {exc.message}") from None
+        assert found is not None, where
+        command = found
+    options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    for word in words:
+        if word.startswith("--") and word not in ("--help", "--"):
+            assert word.partition("=")[0].rstrip(",.:)") in options, f"{where}: no option {word}"
+
+
 def rows(text: str) -> set[str]:
     """What stands in backquotes in the first column of tables."""
     cells = re.findall(r"^\| (.*?) \|", text, re.M)
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
-
-
-@pytest.mark.parametrize("kind", [AccessEvent, ContextEvent, StaffRecord])
-def test_every_field_a_carrier_may_send_is_described_where_its_topic_is(kind: type) -> None:
-    sections = re.split(r"^## ", page("docs/events.md"), flags=re.M)
-    title = {AccessEvent: "Access events", ContextEvent: "Parcel context", StaffRecord: "Staff directory"}[
-        kind
-    ]
-    [section] = [section for section in sections if section.startswith(title)]
-    assert rows(section) == set(kind.__struct_fields__)  # type: ignore[attr-defined]  # every Struct has them
 
 
 def test_every_action_and_kind_is_named() -> None:
@@ -54,53 +78,63 @@ def test_every_reject_reason_and_correction_is_described() -> None:
     assert rows(corrections) == set(CORRECTIONS)
 
 
-@pytest.mark.parametrize("kind", [Settings, CarrierSettings, WebhookReceiver])
-def test_every_setting_is_described_with_its_default(kind: type[Settings]) -> None:
-    lines = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page("docs/settings.md"), re.M))
-    for name, info in kind.model_fields.items():
-        assert name in lines, f"{name} of {kind.__name__} is not in docs/settings.md"
-        if info.is_required():
-            assert lines[name] == "required"
-            continue
-        default = info.get_default(call_default_factory=True)
-        shown = (
-            "none"
-            if default is None
-            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        )
-        assert lines[name] == shown
-
-
 def test_every_field_of_an_alert_is_described() -> None:
-    person = Person("k1.a", "vnx", "clerk", "t", "s", "k1.m", "active", False, ("06-14",))
-    finding = Finding(
-        severity=3, score=1.0, confidence=1, evidence=1.0, window=60, since=1, measures={}, baseline={}, en="e", vi="v"
-    )  # fmt: skip
-    alert = Alert(
-        uid="u", activity=1, sequence=1, detector="d", version="d-1", summary="s", person=person, finding=finding,
-        opened=1, first=1, last=1, at=1, utc_offset=0, records=1, samples=("k1.p",),
-    )  # fmt: skip
-    text = page("docs/alerts.md")
-    known = {"category_uid", "category_name", "class_uid", "class_name", "type_uid", "type_name"}
-    for field in render(alert).keys() - known:
-        assert f"`{field}" in text, field
-    for name, _ in headers(alert, 1):
-        assert f"`{name}`" in text or name in ("ce_specversion", "content-type"), name
+    described = set(re.findall(r"`([a-z_\[\].0-9]+)`", page("docs/alerts.md")))
+    for alerts in example_alerts().values():
+        rich = replace(
+            alerts[0],
+            person=replace(alerts[0].person, manager="k1.m", shifts=("06-14",)),
+            samples=("k1.p",),
+            reasons=("bulk_read",),
+            related=(("0" * 32, "off_hours"),),
+        )
+        for leaf in leaves(render(rich)):
+            assert _covers(described, leaf), f"docs/alerts.md does not say what {leaf} is"
+        for name, _ in headers(rich, 1):
+            assert name in described or name == "content-type", name
+
+
+def _covers(described: set[str], leaf: str) -> bool:
+    """Whether a field, or an object it is in, is described, with or without the number of the element."""
+    parts = leaf.replace("[]", "").split(".")
+    known = {re.sub(r"\[\d*\]", "", name) for name in described}
+    return any(".".join(parts[:length]) in known for length in range(1, len(parts) + 1))
 
 
 def test_every_command_is_in_the_readme() -> None:
     assert rows(page("README.md")) >= set(COMMANDS)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_no_link_leads_nowhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-        if not target.startswith("https://"):
-            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), f"{name_of(path)} links to {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{name_of(path)} links to {target}: no such heading"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_commands_that_are_shown_exist(path: Path) -> None:
-    shown = re.findall(r"```.*?```|`[^`\n]+`", path.read_text(), re.S)
-    for name in re.findall(r"\bparcelwatch ([a-z]+)", "\n".join(shown)):
-        assert name in COMMANDS
+def test_every_page_can_be_reached_from_the_index() -> None:
+    reached, open_pages = set(), [ROOT / "docs" / "README.md"]
+    while open_pages:
+        path = open_pages.pop()
+        if path in reached or path.suffix != ".md" or not path.exists():
+            continue
+        reached.add(path)
+        links = re.findall(r"\]\(([^)#\s]+)", prose(path))
+        open_pages += [(path.parent / link).resolve() for link in links if "://" not in link]
+    assert {path for path in PAGES if path.is_relative_to(ROOT / "docs")} <= reached
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_commands_that_are_shown_exist_and_take_what_is_shown(path: Path) -> None:
+    blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", path.read_text(), re.M | re.S)
+    spans = re.findall(r"`(parcelwatch [^`\n]+)`", prose(path))
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    shown = [part for line in lines for part in re.split(r"&&|\||;| & |#", line) if "parcelwatch" in part]
+    for text in (*shown, *spans):
+        if call := re.search(r"(?:^|[ /])parcelwatch ([a-z].*)", text):
+            check_call(call[1].split(), f"{name_of(path)}: {text.strip()}")

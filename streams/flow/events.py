@@ -34,7 +34,28 @@ class Reason(msgspec.Struct, gc=False):
 
 
 class AccessEvent(msgspec.Struct, gc=False):
-    """Who read which shipment records; required: time, carrier, actor, action. Names, phones, addresses: never read."""
+    """Who read which shipment records; required: time, carrier, actor, action. Names, phones, addresses: never read.
+
+    Attributes:
+        time: when it was done.
+        carrier: carrier code; it must have a key (`parcelwatch keys add`).
+        actor: staff id or service account, as in the directory.
+        action: search, view, list, export, print, download, reveal, update, scan, call or login.
+        id: id of this event. One of the last 65,536 ids of its partition seen again is a duplicate.
+        parcels: parcels that were shown; the first 5,000 distinct ones count.
+        records: shipment records returned, when not all are listed; at least the number of parcels.
+        fields: names of the fields that were shown.
+        system: which system, e.g. `tms-web`.
+        channel: `ui`, `app`, `api`, `batch` or `device`; another counts as not said.
+        site: depot, hub or office it was done from.
+        ip: network address it came from; only a keyed pseudonym of its network (IPv4 /24, IPv6 /48) is kept.
+        device: which device; only a keyed pseudonym is kept.
+        session: not kept.
+        reason: `{"kind": "ticket", "id": "T9"}`: why the person says it was opened; a `ticket` or a `call` can explain,
+            other kinds are not kept. The id is kept as a token.
+        outcome: `success` (the default); anything else (not found, denied): nothing was shown, so no parcel counts as
+            read, but the attempt does.
+    """
 
     time: str
     carrier: Code
@@ -55,7 +76,21 @@ class AccessEvent(msgspec.Struct, gc=False):
 
 
 class ContextEvent(msgspec.Struct, gc=False):
-    """What happened to a parcel; required: time, carrier, parcel, kind."""
+    """What happened to a parcel; required: time, carrier, parcel, kind.
+
+    Attributes:
+        time: when it happened.
+        carrier: carrier code.
+        parcel: parcel id.
+        kind: accepted, assigned, arrived, departed, out_for_delivery, delivered, returned, ticket_opened,
+            ticket_closed, call, cancelled or honeytoken.
+        id: as in access events.
+        site: where.
+        route: which route.
+        staff: who is assigned to it, scanned it, has the ticket, made the call.
+        ticket: which ticket; kept as a token.
+        feed: of kind `honeytoken`: the partner feed the ghost parcel was salted into.
+    """
 
     time: str
     carrier: Code
@@ -70,7 +105,20 @@ class ContextEvent(msgspec.Struct, gc=False):
 
 
 class StaffRecord(msgspec.Struct, gc=False):
-    """One member of staff as the directory has it; required: carrier, actor."""
+    """One member of staff as the directory has it; required: carrier, actor.
+
+    Attributes:
+        carrier: carrier code.
+        actor: staff id or service account.
+        role: whose norms apply: people of one role are peers.
+        team: colleagues whose work explains this person's.
+        site: home site.
+        manager: staff id of the supervisor.
+        status: `active` (the default), `on_leave` or `left`.
+        service: a declared service account.
+        shifts: rostered hours in local time, `06-14` or `22:00-06:00`.
+        since: date of joining.
+    """
 
     carrier: Code
     actor: Id

@@ -29,12 +29,14 @@ class TopicSpec:
         partitions: number of partitions.
         config: topic settings that parcelwatch relies on, as Kafka spells them.
         purpose: one sentence for `parcelwatch topics describe`.
+        key: what its records are keyed by; empty when the partition is chosen and records have no key.
     """
 
     name: str
     partitions: int
     purpose: str
     config: dict[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
@@ -49,29 +51,53 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     compact = {"cleanup.policy": "compact", "max.message.bytes": str(LARGEST_VALUE)}
     return (
         TopicSpec(
-            ACCESS_EVENTS, n, "who read which shipment record, as the carrier's systems log it", inbound
+            ACCESS_EVENTS,
+            n,
+            "who read which shipment record, as the carrier's systems log it",
+            inbound,
+            "actor",
         ),
-        TopicSpec(PARCEL_CONTEXT, n, "what happens to parcels: assignments, scans, tickets, calls", inbound),
-        TopicSpec(STAFF_DIRECTORY, n, "the staff: role, team, site, shifts, status", compact),
+        TopicSpec(
+            PARCEL_CONTEXT,
+            n,
+            "what happens to parcels: assignments, scans, tickets, calls",
+            inbound,
+            "parcel",
+        ),
+        TopicSpec(
+            STAFF_DIRECTORY, n, "the staff: role, team, site, shifts, status", compact, "carrier/actor"
+        ),
         TopicSpec(
             CONTROL,
             n,
             "verdicts, suppressions, watchlist, strictness and models: what people decided, kept for ever",
             {**inbound, "retention.ms": "-1"},
+            "carrier",
         ),
         TopicSpec(
             REJECTED,
             n,
             "what could not be admitted, sealed, with reason and remedy",
             {**delete, "retention.ms": str(30 * DAY_MS), "max.message.bytes": str(2 * LARGEST_VALUE)},
+            "topic/partition/offset of the record",
         ),
         TopicSpec(PARCEL_LOG, n, "admitted records in blocks, keyed by parcel", block),
         TopicSpec(ACTOR_LOG, n, "labelled touches in blocks, keyed by staff member", block),
         TopicSpec(
-            ALERTS, n, "alerts, OCSF Detection Finding 2004", {**delete, "retention.ms": str(365 * DAY_MS)}
+            ALERTS,
+            n,
+            "alerts, OCSF Detection Finding 2004",
+            {**delete, "retention.ms": str(365 * DAY_MS)},
+            "token of the person",
         ),
         *(
-            TopicSpec(f"{settings.app_id}-{table}-changelog", n, f"state of the {table} stage", compact)
+            TopicSpec(
+                f"{settings.app_id}-{table}-changelog",
+                n,
+                f"state of the {table} stage",
+                compact,
+                "key of the state",
+            )
             for table in ("admit", "relate", "detect")
         ),
     )
