@@ -13,7 +13,7 @@ from streams.flow.control import known_detectors
 from streams.history.archive_service import HistoryMetrics
 from streams.monitoring.health import readiness
 from streams.monitoring.metrics import Metrics, new_registry
-from streams.tell.courier import TellMetrics
+from streams.tell.metrics import TellMetrics
 from streams.worker.app import STAGE_OF
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -29,8 +29,8 @@ Alerts on them: [runbooks](runbooks/README.md); dashboards: [dashboards.md](dash
 
 Each process serves `/metrics`, in OpenMetrics to whoever asks for it: the worker on `http_port`, `parcelwatch tell` on
 `tell_http_port`, `parcelwatch history write` on `history_http_port` ([settings](settings.md)). No label names a
-person, a parcel or a carrier. Label sets that are known are there from the start, at 0; a lag is there once it has been measured.
-Counters count since the process started; times are Unix times in seconds, so an age is `time() - metric`.
+person, a parcel or a carrier. Label sets that are known are there from the start, at 0; a lag is there once it has been
+measured. Counters count since the process started; times are Unix times in seconds, so an age is `time() - metric`.
 """
 
 TAIL = """
