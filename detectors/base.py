@@ -51,6 +51,10 @@ EXPORTS = frozenset(ACTION_CODES[name] for name in ("export", "print", "download
 CHANNELS = ("", "ui", "app", "api", "batch", "device")
 CHANNEL_CODES = {name: code for code, name in enumerate(CHANNELS)}
 
+#: Rows one access event may have, at most: an index that is a multiple of it is the first row of an access. A record in
+#: a carrier's own format may hold several events.
+EVENT_ROWS = 1 << 13
+
 #: Explanations of a touch by code, strongest first; 0 is none.
 EXPLANATIONS = ("", "scan", "assigned", "ticket", "call", "site", "team", "supervisor", "batch")
 #: Explanations that tie this very person to this very parcel; the others explain whole sites and teams.

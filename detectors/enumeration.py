@@ -12,6 +12,7 @@ import msgspec
 from detectors.base import (
     ACTION_CODES,
     CRITICAL,
+    EVENT_ROWS,
     HIGH,
     MEDIUM,
     Detector,
@@ -127,7 +128,7 @@ class Enumeration(Detector[State]):
     quantile: float = 0.98
 
     def step(self, state: State, touch: Touch, normal: Normal) -> float:
-        if touch.seen or touch.explanation or touch.idx or touch.action in OTHER_WORK:
+        if touch.seen or touch.explanation or touch.idx % EVENT_ROWS or touch.action in OTHER_WORK:
             return 0.0
         failed = touch.failed
         if not failed and not touch.parcel:

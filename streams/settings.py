@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per
             1,000 days on which a person was active.
         receivers: who is told of alerts, by name.
+        input_format: what access events come in, see docs/formats.md.
+        input_mapping: TOML file of what is particular to that format here.
+        input_carrier: code of the carrier whose log it is, where the log does not say.
         log_level: least severity that is logged.
     """
 
@@ -99,6 +102,11 @@ class Settings(BaseSettings):
     history_days: int = Field(400, ge=1)
     alerts_per_1000_user_days: float = Field(1.0, gt=0, le=1_000)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
+    input_format: Literal[
+        "native", "cloudevents", "ocsf", "ecs", "cloudtrail", "weblog", "pgaudit", "mapping"
+    ] = "native"
+    input_mapping: Path | None = None
+    input_carrier: str = Field("", max_length=64)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("broker")

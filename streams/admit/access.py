@@ -28,6 +28,8 @@ class AccessStage(AdmitStage):
     record_type = AccessEvent
     source_kind = ACCESS_SOURCE
     downstream = PARCEL_LOG
+    #: Index of the event's first row; only records that hold several events begin beyond 0.
+    first_row = 0
 
     def admit(self, event: AccessEvent, record: Record, parts: Parts, notes: list[str]) -> bool:
         # Called for every event: what is common is done in place, what is rare by a call.
@@ -73,7 +75,8 @@ class AccessStage(AdmitStage):
         place = cipher.place(event.ip) if event.ip else 0
         channel = CHANNEL_CODES.get(event.channel, 0)
         site, source, n, mark = event.site, self.source, self._partitions, cipher.mark
-        for idx, clear in enumerate(parcels or ("",)):
+        first = self.first_row
+        for idx, clear in enumerate(parcels or ("",), first):
             if clear:
                 parcel, target, serial = mark(clear)
                 target %= n
@@ -85,8 +88,8 @@ class AccessStage(AdmitStage):
                 who = people_index(index, people, person)
             append(
                 Touch(
-                    st, source, off, idx, who, time, tz, action, parcel, 0 if idx else records, arrived, site, reason,
-                    0, 0, False, (), holiday, 0, device, place, channel, failed, serial,
+                    st, source, off, idx, who, time, tz, action, parcel, records if idx == first else 0, arrived, site,
+                    reason, 0, 0, False, (), holiday, 0, device, place, channel, failed, serial,
                 )
             )  # fmt: skip
         return True

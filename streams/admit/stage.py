@@ -86,9 +86,16 @@ class AdmitStage(Stage):
         records = self.unbroken(records, self.progress.next)
         if not records:
             return
-        kind, admit = self.record_type, self.admit
         blocks = [Block(self.source, (0, 0, 0, 0), 0, False) for _ in range(self._partitions)]
         parts: Parts = [(block, block.people, {}, block.touches.append) for block in blocks]
+        self.admit_batch(records, parts)
+        self.progress.next = records[-1].offset + 1
+        self._resting = False
+        self._send(blocks, idle=False)
+
+    def admit_batch(self, records: Sequence[Record], parts: Parts) -> None:
+        """Add what records become to the blocks, count them, and reject what cannot be admitted."""
+        kind, admit = self.record_type, self.admit
         admitted = duplicate = rejected = 0
         notes, corrected, event = self._notes, Counter[str](), self.latest
         events: Sequence[Any] | None = decode_batch(kind, [record.value for record in records])
@@ -107,11 +114,8 @@ class AdmitStage(Stage):
             if notes:
                 notes.clear()
         self.counts.update(received=len(records), admitted=admitted, duplicate=duplicate, rejected=rejected)
-        self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
-        self.progress.next = records[-1].offset + 1
         self.latest = event
-        self._resting = False
-        self._send(blocks, idle=False)
+        self.counts.update({f"corrected/{name}": n for name, n in corrected.items()})
 
     def _send(self, parts: Sequence[Block], *, idle: bool) -> None:
         if not self.downstream:

@@ -34,6 +34,8 @@ REMEDIES = {
     "unknown_kind": "send one of: " + ", ".join(CONTEXT_KINDS),
     "invalid_control": "send what docs/triage.md asks of this kind of record; the commands verdict, suppress, watch do",
     "invalid_records": "send the number of shipment records returned, 0 or more",
+    "not_this_format": "send what the setting input_format names; `parcelwatch formats try` shows how a file is read",
+    "batch": "send one CloudEvent a Kafka record; the Kafka binding has no batches",
 }
 REASONS = tuple(REMEDIES)
 
@@ -128,19 +130,20 @@ def decode(kind: type[T], raw: bytes | None, notes: list[str]) -> T:
         return _strict[kind].decode(raw)  # type: ignore[no-any-return]  # decoders by kind
     except msgspec.ValidationError as exc:
         if "unknown field" not in str(exc):
-            raise _refusal(exc) from None
+            raise refusal_of(exc) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise _refusal(exc) from None
+        raise refusal_of(exc) from None
     try:
         # Decoding twice costs only those carriers that send more than was agreed.
         record: T = _lenient[kind].decode(raw)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise _refusal(exc) from None
+        raise refusal_of(exc) from None
     notes.append("unknown_fields")
     return record
 
 
-def _refusal(exc: Exception) -> RefusalError:
+def refusal_of(exc: Exception) -> RefusalError:
+    """The refusal that says what a decoder complained of: one of msgspec's, or of text, or of depth."""
     text = str(exc)
     at = _AT.search(text)
     where = at[1] if at else "$"
@@ -161,6 +164,18 @@ def _refusal(exc: Exception) -> RefusalError:
     expected = re.match(r"Expected `([^`]+)`, got `([^`]+)`", text)
     detail = f"expected {expected[1]}, got {expected[2]}" if expected else "the value does not fit the field"
     return RefusalError("wrong_type", detail, where)
+
+
+def as_access_event(fields: dict[str, Any]) -> AccessEvent:
+    """An access event from its fields by name, typed and measured as when it is read from JSON.
+
+    Raises:
+        RefusalError: naming the fault.
+    """
+    try:
+        return msgspec.convert(fields, AccessEvent)
+    except msgspec.ValidationError as exc:
+        raise refusal_of(exc) from None
 
 
 _SECONDS = {f"{n:02}": n * 1000 for n in range(60)}

@@ -12,6 +12,7 @@ from streams.admit.directory import Directory
 from streams.admit.local_time import Zones
 from streams.admit.stage import AdmitStage
 from streams.admit.stages import admit_stage
+from streams.admit.translation import Translator
 from streams.admit.validate import RefusalError
 from streams.detect.scoring import ModelSource
 from streams.detect.stage import DetectStage
@@ -60,6 +61,7 @@ class Pipeline:
         partitions: of every topic; results do not depend on it.
         arrived: when all records are taken to have arrived, ms; a function for tests that need more.
         zones: carriers' local time.
+        translator: of the format access events come in; None for the native one.
         detectors: the catalogue.
         models: where models come from that control records name.
         keep_logs: keep inbound and keyed logs (tests replay them); a backtest lets them go.
@@ -73,6 +75,7 @@ class Pipeline:
         partitions: int = 4,
         arrived: Callable[[], int],
         zones: Zones | None = None,
+        translator: Translator | None = None,
         detectors: tuple[Detector[Any], ...] = DETECTORS,
         models: ModelSource | None = None,
         keep_logs: bool = False,
@@ -88,6 +91,7 @@ class Pipeline:
         self._keys = keys
         self._arrived = arrived
         self._zones = zones or Zones({})
+        self._translator = translator
         self._detectors = detectors
         self._models = models
         self._keep = keep_logs
@@ -106,7 +110,8 @@ class Pipeline:
             return RelateStage(partition, self.partitions, store)
         if topic == ACTOR_LOG:
             return DetectStage(partition, self.partitions, store, self._detectors, models=self._models)
-        return admit_stage(topic, partition, self.partitions, store, self.directory, self._keys, self._zones)
+        what = (topic, partition, self.partitions, store, self.directory, self._keys, self._zones)
+        return admit_stage(*what, translator=self._translator)
 
     def feed(self, topic: str, values: Iterable[bytes | None]) -> None:
         """Append records to an inbound topic, partitioned as `replay` does, and let everything flow."""

@@ -72,6 +72,8 @@ class SourceMetrics:
         self._unknown_fields = counters.unknown_fields.labels(topic)
         self._rejected = _Children(lambda code: counters.rejected.labels(topic, code), counters.rejections)
         self._corrected = _Children(lambda code: counters.corrected.labels(topic, code), counters.corrections)
+        no_reasons: tuple[str, ...] = ()
+        self._ignored = _Children(lambda code: counters.ignored.labels(topic, code), no_reasons)
 
     def count(
         self,
@@ -82,6 +84,7 @@ class SourceMetrics:
         rejected: Mapping[str, int] | None = None,
         corrected: Mapping[str, int] | None = None,
         unknown_fields: int = 0,
+        ignored: Mapping[str, int] | None = None,
     ) -> None:
         """Count one batch.
 
@@ -93,6 +96,7 @@ class SourceMetrics:
             rejected: number of rejected records by reason code.
             corrected: number of corrections made to admitted records, by correction code.
             unknown_fields: fields left out since the contract does not know them.
+            ignored: entries of a carrier's own format that are of no concern, by reason; not among the received.
         """
         self._received.inc(received)
         self._admitted.inc(admitted)
@@ -102,6 +106,8 @@ class SourceMetrics:
             self._rejected[code].inc(n)
         for code, n in (corrected or {}).items():
             self._corrected[code].inc(n)
+        for code, n in (ignored or {}).items():
+            self._ignored[code].inc(n)
 
 
 class StageMetrics:
@@ -238,6 +244,9 @@ class _SourceCounters:
         self.admitted = counter("records_admitted", "Records that were valid and passed on.")
         self.duplicates = counter("records_duplicate", "Records that were seen before and dropped.")
         self.rejected = counter("records_rejected", "Records that could not be admitted.", "reason")
+        self.ignored = counter(
+            "records_ignored", "Entries of a log that tell of no access to data.", "reason"
+        )
         self.corrected = counter("corrections", "Corrections made to admitted records.", "correction")
         self.unknown_fields = counter("unknown_fields", "Fields left out as the contract does not know them.")
 

@@ -257,5 +257,6 @@ class Lane:
                 duplicates=grown.get("duplicate", 0),
                 rejected={n.partition("/")[2]: v for n, v in grown.items() if n.startswith("rejected/")},
                 unknown_fields=corrected.pop("unknown_fields", 0),
+                ignored={n.partition("/")[2]: v for n, v in grown.items() if n.startswith("ignored/")},
                 corrected=corrected,
             )

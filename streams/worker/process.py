@@ -26,6 +26,7 @@ from streams.detect.library import ModelLibrary
 from streams.detect.stage import DetectStage
 from streams.flow.stage import KeyedStage, Stage
 from streams.flow.topics import ACTOR_LOG, PARCEL_LOG
+from streams.formats.catalogue import input_format
 from streams.monitoring import health
 from streams.monitoring.metrics import Metrics, new_registry
 from streams.privacy.tokens import Keyring
@@ -65,6 +66,7 @@ class Worker:
         self._settings = settings
         self._keys = keys
         self._zones = Zones.of(settings)
+        self._format = input_format(settings)
         self._app: App = make_app(settings)
         self._directory = DirectoryReader(settings, keys)
         self._lanes: dict[TP, Lane] = {}
@@ -110,8 +112,8 @@ class Worker:
             return RelateStage(tp.partition, partitions, store)
         if tp.topic == ACTOR_LOG:
             return DetectStage(tp.partition, partitions, store, models=self._models)
-        directory = self._directory.table
-        return admit_stage(tp.topic, tp.partition, partitions, store, directory, self._keys, self._zones)
+        what = (tp.topic, tp.partition, partitions, store, self._directory.table, self._keys, self._zones)
+        return admit_stage(*what, translator=self._format)
 
     async def _revoked(self, _sender: Any, *args: Any, **_: Any) -> None:
         revoked: Iterable[TP] = args[0]

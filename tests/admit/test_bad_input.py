@@ -98,9 +98,9 @@ def test_a_rejection_says_what_to_do_and_nothing_of_the_content() -> None:
 
 def test_every_reason_and_correction_has_a_case() -> None:
     named = {case.outcome.partition(", ")[2] for case in CASES}
-    others = {"unknown_kind", "invalid_control"}
+    others = {"unknown_kind", "invalid_control", "not_this_format", "batch"}
     assert {*REMEDIES, *CORRECTIONS} - named == others, (
-        "only of other topics: tested below, and in test_control"
+        "only of other topics and formats: tested below, in test_control and in tests/formats"
     )
 
 

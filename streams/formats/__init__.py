@@ -1,0 +1,1 @@
+"""Input formats: carriers' own logs become native access events. One format a file."""
