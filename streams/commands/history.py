@@ -20,6 +20,7 @@ from rich.table import Table
 
 from streams.commands.common import plain_errors, plain_settings
 from streams.history.archive_files import KINDS, TOUCHES, ArchiveError, Content, load_manifest
+from streams.kafka.rights import RightsError, allowed
 from streams.monitoring import health, logs
 from streams.monitoring.metrics import new_registry
 from streams.privacy.filelock import file_lock
@@ -75,6 +76,8 @@ def write(interval: float, rows: int) -> None:
     """
     settings = plain_settings()
     logs.configure(settings.log_level)
+    with plain_errors(RightsError):
+        allowed(settings, "history")
     with _archive(settings) as archive:
         asyncio.run(_write(settings, archive, interval, rows))
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.common import plain_settings
+from streams.kafka.rights import RightsError, allowed
 from streams.monitoring import health, logs
 from streams.monitoring.metrics import new_registry
 from streams.settings import Settings, SettingsError
@@ -62,9 +63,10 @@ def command(ctx: click.Context) -> None:
         if not sinks:
             # Alerts would be read from the topic and go nowhere.
             raise SettingsError(HOW_TO_ADD)
+        allowed(settings, "tell")
         with only_one(settings.data_dir), closing(Outbox(settings.outbox_path)) as outbox:
             asyncio.run(_deliver(settings, sinks, outbox))
-    except (SettingsError, OutboxError) as exc:
+    except (SettingsError, OutboxError, RightsError) as exc:
         raise click.ClickException(str(exc)) from None
     except sqlite3.Error as exc:
         raise click.ClickException(

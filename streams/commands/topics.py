@@ -1,4 +1,4 @@
-"""`parcelwatch topics`: create, check and describe the topics."""
+"""`parcelwatch topics`: create, check and describe the topics, and the rights on them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import click
 
 from streams.commands.common import plain_settings
 from streams.flow.topics import TopicSpec, topic_specs
+from streams.kafka.rights import ROLES, Role, grant_script
 from streams.kafka.topic_admin import TopicError, TopicState, check_topics, ensure_topics
 
 
 @click.group("topics")
 def command() -> None:
-    """Create, check or describe every topic parcelwatch needs.
+    """Create, check or describe every topic parcelwatch needs, and list the rights on them.
 
     How many partitions and replicas they get is set by PARCELWATCH_PARTITIONS and PARCELWATCH_REPLICATION,
     the broker by PARCELWATCH_BROKER. The number of partitions is fixed for the life of a deployment: it
@@ -69,6 +70,24 @@ def describe() -> None:
     settings = plain_settings()
     for spec in topic_specs(settings):
         _show_spec(spec, settings.replication)
+
+
+@command.command()
+@click.argument("role", type=click.Choice(list(ROLES)))
+@click.option("--user", help="Name the user logs in by. Default: the role's name after parcelwatch-.")
+def acls(role: Role, user: str | None) -> None:
+    """Print the commands that grant ROLE what it needs on the broker, and no more.
+
+    They call Kafka's own kafka-acls.sh; ADMIN names a properties file with which an administrator of the
+    cluster logs in. Give every role a user of its own. Asks no broker.
+
+    \b
+    Example:
+      parcelwatch topics acls worker --user parcelwatch-worker > grant.sh
+      ADMIN=admin.properties sh -e grant.sh
+    """
+    for line in grant_script(plain_settings(), role, user or f"parcelwatch-{role}"):
+        click.echo(line)
 
 
 def _show_state(state: TopicState) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from streams.commands.common import plain_errors
+from streams.kafka.rights import check_rights
 from streams.kafka.topic_admin import TopicError, ensure_topics
 from streams.monitoring.logs import configure
 from streams.privacy.filelock import file_lock
@@ -38,6 +39,7 @@ def command() -> None:
     keys = Keyring.load(settings.keys_path)
     with own_data_dir(settings):
         ensure_topics(settings)
+        check_rights(settings, "worker")
         asyncio.run(run_worker(settings, keys))
 
 

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, RequestTimedOutError, UnknownTopicOrPartitionError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from streams.flow.connection import login_problem
 from streams.flow.events import decode_block
 from streams.flow.topics import ACTOR_LOG, LARGEST_VALUE
 from streams.history.archive import Archive, Flushed
@@ -101,12 +102,14 @@ class ArchiveService:
                 await self._read_while_connected(stop)
             except KafkaError as exc:
                 self._broker = f"cannot read {ACTOR_LOG} from the broker: {type(exc).__name__}"
+                problem = await login_problem(self._settings)
                 log.warning(
                     "cannot read the actor log; what was read is still written",
                     broker=self._settings.broker,
                     error=type(exc).__name__,
                     again_in=RECONNECT,
-                    remedy="see that the broker runs, PARCELWATCH_BROKER names it and the topic exists "
+                    remedy=problem
+                    or "see that the broker runs, PARCELWATCH_BROKER names it and the topic exists "
                     "(parcelwatch topics create)",
                 )
                 await self._flush_in_time()

@@ -82,7 +82,7 @@ _JAVA_OPTIONS = (
 
 
 def properties(port: int, controller_port: int, login: Login | None = None) -> str:
-    """Text of `server.properties` for a broker that clients reach on `port` of 127.0.0.1; with `login` it asks for one."""
+    """Text of `server.properties` for a broker that clients reach on `port` of 127.0.0.1; over TLS with `login`."""
     if login is None:
         listeners = _LISTENERS_IN_CLEAR.format(port=port, controller_port=controller_port)
     else:

@@ -13,9 +13,12 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from kafka.errors import KafkaError as KafkaErrorOfAdmin
+from kafka.errors import TopicAuthorizationFailedError
 
+from streams.flow.connection import login_problem
 from streams.flow.sources import source_key, source_partition
-from streams.kafka.topic_admin import check_topics
+from streams.kafka.topic_admin import GRANT, admin_client
 from streams.settings import Settings
 
 BATCH_BYTES = 512 * 1024
@@ -46,12 +49,22 @@ def topic_partitions(settings: Settings, topic: str) -> int:
         SendError: there is no such topic.
         TopicError: no broker answers.
     """
-    state = next(state for state in check_topics(settings, BROKER_TIMEOUT) if state.spec.name == topic)
-    if not state.exists:
+    # This topic alone: who may send to it need not see any other.
+    with admin_client(settings, BROKER_TIMEOUT) as admin:
+        try:
+            [found] = admin.describe_topics([topic])
+        except KafkaErrorOfAdmin as exc:
+            raise SendError(
+                f"the broker at {settings.broker} does not describe topic {topic} ({type(exc).__name__}); "
+                "see `parcelwatch doctor`"
+            ) from None
+    if found["error_code"] == TopicAuthorizationFailedError.errno:
+        raise SendError(f"this user may not see topic {topic} at {settings.broker}; {GRANT}")
+    if not found["partitions"]:
         raise SendError(
             f"the broker at {settings.broker} has no topic {topic}; run `parcelwatch topics create`"
         )
-    return state.partitions
+    return len(found["partitions"])
 
 
 @asynccontextmanager
@@ -73,6 +86,8 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         await client.start()
     except KafkaError as exc:
         await client.stop()
+        if problem := await login_problem(settings):
+            raise SendError(problem) from None
         raise SendError(
             f"no Kafka broker answers at {settings.broker} ({exc}); set PARCELWATCH_BROKER to yours"
         ) from None

@@ -12,13 +12,19 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
+from streams.broker_security import BrokerSecurity
+from streams.flow.connection import login_problem_now
 from streams.flow.topics import TopicSpec, topic_specs
 from streams.settings import Settings
 
 #: Settings that may be more generous than asked for without anything breaking; -1 stands for no limit.
 _AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
+
+
+#: How a user gets the rights (ACLs) it lacks.
+GRANT = "grant what `parcelwatch topics acls` lists for its role"
 
 
 class TopicError(Exception):
@@ -76,6 +82,9 @@ def admin_client(settings: Settings, timeout: float = 10.0) -> Iterator[KafkaAdm
         raise TopicError(
             f"no Kafka broker answers at {settings.broker} within {timeout:g} s ({problem}); {hint}"
         )
+    # Asked first: the client below would try a wrong password again until its time is out.
+    if settings.broker_security != BrokerSecurity() and (problem := login_problem_now(settings, timeout)):
+        raise TopicError(problem)
     milliseconds = int(timeout * 1000)
     try:
         admin = KafkaAdminClient(
@@ -85,6 +94,8 @@ def admin_client(settings: Settings, timeout: float = 10.0) -> Iterator[KafkaAdm
             request_timeout_ms=milliseconds,
         )
     except KafkaError as exc:
+        if problem := login_problem_now(settings):
+            raise TopicError(problem) from None
         raise TopicError(
             f"what listens at {settings.broker} gives no Kafka answer within {timeout:g} s "
             f"({type(exc).__name__}); {hint}"
@@ -198,7 +209,15 @@ def _create(admin: KafkaAdminClient, settings: Settings, specs: Sequence[TopicSp
 def _compare(admin: KafkaAdminClient, settings: Settings) -> tuple[TopicState, ...]:
     specs = topic_specs(settings)
     names = [spec.name for spec in specs]
-    found = {topic["name"]: topic for topic in admin.describe_topics(names) if topic["error_code"] == 0}
+    described = admin.describe_topics(names)
+    if hidden := sorted(
+        t["name"] for t in described if t["error_code"] == TopicAuthorizationFailedError.errno
+    ):
+        raise TopicError(
+            f"this user may not see {', '.join(hidden)} at {settings.broker}; {GRANT}, or create the topics "
+            "first as one who may (`parcelwatch topics create`)"
+        )
+    found = {topic["name"]: topic for topic in described if topic["error_code"] == 0}
     configs: dict[str, Any] = {}
     if found:
         resources = [

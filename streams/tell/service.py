@@ -7,6 +7,7 @@ courier a receiver delivers. So a crash at any point repeats at most an attempt,
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +20,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnknownTopicOrPartitionError
 from prometheus_client import CollectorRegistry
 
+from streams.flow.connection import login_problem
 from streams.flow.ocsf import EVENT_TYPES, SUPPRESSED
 from streams.flow.topics import ALERTS
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
-from streams.tell.courier import GRACE, Courier, OffLoop, TellMetrics, at_random
+from streams.sinks.base import SEVERITIES
+from streams.tell.courier import GRACE, Courier, OffLoop, at_random
 from streams.tell.deliveries import Outbox
+from streams.tell.metrics import TellMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +57,13 @@ class _AlertHead(msgspec.Struct):
     finding_info: _FindingHead
 
 
-class _StatusHead(msgspec.Struct):
+class _UrgencyHead(msgspec.Struct):
     status_id: Any = None
+    severity_id: Any = None
 
 
 _alert_head = msgspec.json.Decoder(_AlertHead)
-_status_head = msgspec.json.Decoder(_StatusHead)
+_urgency_head = msgspec.json.Decoder(_UrgencyHead)
 
 
 def read_alert(record: ConsumerRecord) -> Delivery:
@@ -92,7 +97,15 @@ def read_alert(record: ConsumerRecord) -> Delivery:
 
 def is_suppressed(message: Delivery) -> bool:
     """Whether a suppression was in force when the alert was made: it is for nobody but the topic."""
-    return bool(_status_head.decode(message.body).status_id == SUPPRESSED[0])
+    return bool(_urgency_head.decode(message.body).status_id == SUPPRESSED[0])
+
+
+def severity(message: Delivery) -> int:
+    """OCSF severity_id of the alert; the highest when it says none, so that it is kept from nobody."""
+    said = _urgency_head.decode(message.body).severity_id
+    return (
+        said if isinstance(said, int) and 0 < said <= max(SEVERITIES.values()) else max(SEVERITIES.values())
+    )
 
 
 class Tell:
@@ -119,6 +132,7 @@ class Tell:
         self._settings = settings
         self._call = OffLoop(outbox)
         self._receivers = tuple(sinks)
+        self._least = {name: sink.minimum_severity for name, sink in sinks.items()}
         self._clock = clock
         self.metrics = TellMetrics(registry, self._receivers)
         self._couriers = [
@@ -181,12 +195,18 @@ class Tell:
         silent = [message for message in messages if is_suppressed(message)]
         told = [message for message in messages if not is_suppressed(message)]
         # For no receiver: its id is remembered all the same, so that it counts once.
-        suppressed = await self._call(admit, silent, (), now)
-        new = suppressed + await self._call(admit, told, self._receivers, now)
+        new = suppressed = await self._call(admit, silent, (), now)
+        for meant, group in itertools.groupby(told, self._meant_for):
+            others = [name for name in self._receivers if name not in meant]
+            new += await self._call(admit, list(group), meant, now, others)
         self.metrics.alerts.inc(new)
         self.metrics.suppressed.inc(suppressed)
         self.metrics.duplicates.inc(len(messages) - new)
         self.wake()
+
+    def _meant_for(self, message: Delivery) -> tuple[str, ...]:
+        found = severity(message)
+        return tuple(name for name, least in self._least.items() if found >= least)
 
     async def _read(self) -> None:
         while True:
@@ -194,12 +214,14 @@ class Tell:
                 await self._read_while_connected()
             except KafkaError as exc:
                 self._broker = f"cannot read {ALERTS} from the broker: {type(exc).__name__}"
+                problem = await login_problem(self._settings)
                 log.warning(
                     "cannot read alerts; what is in the outbox is still delivered",
                     broker=self._settings.broker,
                     error=type(exc).__name__,
                     again_in=RECONNECT,
-                    remedy="see that the broker runs, PARCELWATCH_BROKER names it and the topic exists "
+                    remedy=problem
+                    or "see that the broker runs, PARCELWATCH_BROKER names it and the topic exists "
                     "(parcelwatch topics create)",
                 )
             self._polled = time.monotonic()
