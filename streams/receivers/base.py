@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
@@ -158,6 +158,13 @@ class HttpReceiver(BaseReceiver):
     """
 
     url: HttpUrl
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        login = getattr(self, "token", None) or getattr(self, "api_key", None)
+        if login is not None and URL(self.url.get_secret_value()).user is not None:
+            raise ValueError("logs in twice, by the url and by token or api_key; keep one of them")
+        return self
 
     def address(self) -> tuple[str, int]:
         """Host and port of the URL."""

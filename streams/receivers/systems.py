@@ -99,5 +99,5 @@ class SentinelReceiver(HttpReceiver):
     client_id: str = Field(pattern=r"^[0-9a-zA-Z-]{1,64}$")
     client_secret: SecretStr
     authority: HttpUrl = SecretStr("https://login.microsoftonline.com")
-    scope: str = "https://monitor.azure.com/.default"
+    scope: str = "https://monitor.azure.com//.default"
     batch: int = Field(50, ge=1, le=500)

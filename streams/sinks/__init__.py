@@ -7,9 +7,13 @@ from typing import Any
 
 from streams.receivers import BaseReceiver
 from streams.settings import Settings, SettingsError
+from streams.sinks.alertmanager import AlertmanagerSink
 from streams.sinks.base import Delivery, Outcome, Sink
+from streams.sinks.elastic import ElasticSink
 from streams.sinks.pagerduty import PagerDutySink
+from streams.sinks.sentinel import SentinelSink
 from streams.sinks.slack import SlackSink
+from streams.sinks.splunk import SplunkSink
 from streams.sinks.teams import TeamsSink
 from streams.sinks.thehive import TheHiveSink
 from streams.sinks.webhook import WebhookSink
@@ -19,6 +23,10 @@ __all__ = ["KINDS", "Delivery", "Outcome", "Sink", "open_sink", "open_sinks"]
 #: What delivers to each kind: called with the receiver's name and its settings.
 KINDS: dict[str, Callable[[str, Any], Sink]] = {
     "webhook": WebhookSink,
+    "alertmanager": AlertmanagerSink,
+    "splunk": SplunkSink,
+    "elastic": ElasticSink,
+    "sentinel": SentinelSink,
     "pagerduty": PagerDutySink,
     "slack": SlackSink,
     "teams": TeamsSink,

@@ -64,6 +64,8 @@ class Sink(ABC):
         batch: deliveries it takes at a time at most.
         refresh: seconds after which the newest message of each open episode is handed over again; None when
             the receiver remembers what it was told.
+        newest_only: whether the receiver holds a state of the episode, which an older message that comes late
+            would undo; such a message is then not sent.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Sink(ABC):
     minimum_severity: int = 0
     batch: int = 1
     refresh: float | None = None
+    newest_only: bool = False
 
     def __init__(self, name: str, receiver: BaseReceiver) -> None:
         self.name = name

@@ -116,6 +116,10 @@ class HttpSink(Sink):
             return Outcome(
                 "retry", f"{detail}: redirects are not followed; set the final address as the url", status
             )
+        if status in (401, 403):
+            detail += (
+                f": not let in; see that the secrets of receivers.{self.name} are right and may write there"
+            )
         return Outcome("retry", detail, status, answer.after)
 
     def judge(self, answer: Answer, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:

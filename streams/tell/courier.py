@@ -12,10 +12,10 @@ from random import SystemRandom
 from typing import ParamSpec, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streams.sinks import Outcome, Sink
-from streams.tell.deliveries import Due, Outbox, Standing, State
+from streams.sinks import Delivery, Outcome, Sink
+from streams.tell.deliveries import Due, Outbox, State
+from streams.tell.metrics import TellMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -33,76 +33,6 @@ GRACE = 3.0
 
 #: Full jitter: a number from 0 to 1.
 at_random = SystemRandom().random
-
-DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
-
-
-class TellMetrics:
-    """What tell tells Prometheus; the only label is the receiver, as the settings name them."""
-
-    def __init__(self, registry: CollectorRegistry, receivers: Sequence[str]) -> None:
-        prefix = "parcelwatch_tell_"
-        by = ["receiver"]
-        self.alerts = Counter(prefix + "alerts_total", "Alerts taken from the topic.", registry=registry)
-        self.duplicates = Counter(
-            prefix + "duplicates_total", "Records of the topic taken before.", registry=registry
-        )
-        self.suppressed = Counter(
-            prefix + "suppressed_total",
-            "Alerts taken from the topic that are suppressed: told to nobody.",
-            registry=registry,
-        )
-        self.unreadable = Counter(
-            prefix + "unreadable_total", "Records of the topic that are no alert.", registry=registry
-        )
-        self.lag = Gauge(
-            prefix + "lag_records",
-            "Records of the alerts topic not read yet, as last asked.",
-            registry=registry,
-        )
-        self.attempts = Counter(prefix + "attempts_total", "Attempts ended.", by, registry=registry)
-        self.deliveries = Counter(
-            prefix + "deliveries_total",
-            "Deliveries ended: delivered, or undelivered (given up, refused, receiver gone).",
-            [*by, "outcome"],
-            registry=registry,
-        )
-        self.delay = Histogram(
-            prefix + "delivery_delay_seconds",
-            "From the alert's record in the topic to the receiver's 2xx.",
-            by,
-            buckets=DELAY_BUCKETS,
-            registry=registry,
-        )
-        self._pending = Gauge(prefix + "pending", "Deliveries still being tried.", by, registry=registry)
-        self._undelivered = Gauge(
-            prefix + "undelivered", "Deliveries given up and kept to be resent.", by, registry=registry
-        )
-        self._oldest = Gauge(
-            prefix + "oldest_pending_timestamp_seconds",
-            "When the oldest pending delivery began; 0 when none is pending.",
-            by,
-            registry=registry,
-        )
-        self._disabled = Gauge(
-            prefix + "receiver_disabled", "1 when the receiver answered 410 Gone.", by, registry=registry
-        )
-        self._receivers = tuple(receivers)
-        for name in receivers:
-            self.attempts.labels(name)
-            self.delay.labels(name)
-            for outcome in ("delivered", "undelivered"):
-                self.deliveries.labels(name, outcome)
-        self.standings({})
-
-    def standings(self, found: dict[str, Standing]) -> None:
-        """Set the gauges to how the receivers stand."""
-        for name in self._receivers:
-            standing = found.get(name, Standing())
-            self._pending.labels(name).set(standing.pending)
-            self._undelivered.labels(name).set(standing.undelivered)
-            self._oldest.labels(name).set(standing.oldest_pending)
-            self._disabled.labels(name).set(bool(standing.disabled))
 
 
 class OffLoop:
@@ -165,6 +95,8 @@ class Courier:
         self._flights: dict[asyncio.Task[None], set[int]] = {}
         self._wake = asyncio.Event()
         self._held_until = 0.0
+        self._refreshed_at = 0.0
+        self._refreshing: asyncio.Task[None] | None = None
         self._log = log.bind(receiver=sink.name)
 
     def wake(self) -> None:
@@ -182,6 +114,7 @@ class Courier:
                 self._wake.clear()
                 self._reap()
                 await self._launch()
+                self._refresh_when_due()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL):
                         await self._wake.wait()
@@ -202,6 +135,9 @@ class Courier:
             return
         flying = set[int]().union(*self._flights.values())
         size = self._sink.batch
+        if self._sink.newest_only:
+            ended = await self._call(self._call.outbox.supersede, self._name, now)
+            self._metrics.deliveries.labels(self._name, "superseded").inc(ended)
         due = await self._call(self._call.outbox.due, self._name, now, room * size + len(flying))
         waiting = [item for item in due if item.seq not in flying][: room * size]
         for begin in range(0, len(waiting), size):
@@ -210,7 +146,33 @@ class Courier:
             task.add_done_callback(lambda _: self._wake.set())
             self._flights[task] = {item.seq for item in items}
 
+    def _refresh_when_due(self) -> None:
+        period, task, now = self._sink.refresh, self._refreshing, self._clock()
+        if task is not None and task.done():
+            self._refreshing = None
+            task.result()
+        if period is not None and self._refreshing is None and now >= self._refreshed_at + period:
+            self._refreshed_at = now
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        episodes = await self._call(self._call.outbox.open_episodes, self._name)
+        size = self._sink.batch
+        failed: Outcome | None = None
+        for begin in range(0, len(episodes), size):
+            outcomes = await self._outcomes(episodes[begin : begin + size])
+            for outcome in outcomes:
+                delivered = outcome.kind == "delivered"
+                self._metrics.refreshes.labels(self._name, "delivered" if delivered else "failed").inc()
+                failed = failed if delivered else outcome
+        if failed is not None:
+            # Nothing to keep: the next round says the same again.
+            self._log.warning("open episodes could not be told again", reason=failed.detail)
+
     async def _land(self) -> None:
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
         if not self._flights:
             return
         _, late = await asyncio.wait(self._flights, timeout=GRACE)
@@ -219,7 +181,7 @@ class Courier:
         await asyncio.gather(*self._flights, return_exceptions=True)
 
     async def _attempt(self, items: Sequence[Due]) -> None:
-        outcomes = await self._outcomes(items)
+        outcomes = await self._outcomes([item.delivery for item in items])
         now = self._clock()
         for item, outcome in zip(items, outcomes, strict=True):
             await self._note(item, outcome, now)
@@ -247,27 +209,27 @@ class Courier:
             noted.error(
                 "alert undelivered; it is kept",
                 reason=given_up + outcome.detail,
-                remedy="parcelwatch tell resend",
+                remedy="parcelwatch deliveries resend",
             )
             if outcome.kind == "gone":
                 await self._disable(now, outcome.detail)
 
-    async def _outcomes(self, items: Sequence[Due]) -> Sequence[Outcome]:
-        task = asyncio.create_task(self._sink.deliver([item.delivery for item in items]))
+    async def _outcomes(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        task = asyncio.create_task(self._sink.deliver(deliveries))
         try:
             await asyncio.wait({task})
         finally:
             task.cancel()
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            if len(task.result()) == len(items):
+            if len(task.result()) == len(deliveries):
                 return task.result()
             error = AssertionError()
         # A sink's own mistake must not take the other receivers down. Its text may hold anything, so only the
         # place is said.
         places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
         self._log.error("sink failed", error=type(error).__name__, at=places)
-        return [Outcome("retry", f"internal error: {type(error).__name__}")] * len(items)
+        return [Outcome("retry", f"internal error: {type(error).__name__}")] * len(deliveries)
 
     async def _settle(self, item: Due, state: State, now: float, answer: str, next_at: float = 0.0) -> None:
         await self._call(self._call.outbox.settle, self._name, item.seq, state, now, answer, next_at)
@@ -283,5 +245,5 @@ class Courier:
             "receiver disabled",
             reason=reason,
             kept=kept,
-            remedy=f"parcelwatch tell resend --receiver {self._name}",
+            remedy=f"parcelwatch deliveries resend --receiver {self._name}",
         )

@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import msgspec
 
+from streams.flow.ocsf import EVENT_TYPES
 from streams.sinks.base import Delivery
+from streams.tell.records import Due, Entry, Standing, State
+from streams.tell.schema import OutboxError, open_outbox
 
-State = Literal["pending", "undelivered", "delivered"]
+__all__ = ["Due", "Entry", "Outbox", "OutboxError", "Standing", "State"]
 
+#: Type of the message that closes an episode.
+CLOSED = EVENT_TYPES[3]
 #: Seconds for which delivered messages are kept to be looked at and sent again.
 KEEP_DELIVERED = 7 * 86_400.0
 #: Seconds for which ids are remembered: longer than the alerts topic keeps alerts, since it may be read again
 #: from its beginning.
 REMEMBER_IDS = 400 * 86_400.0
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE messages (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, uid TEXT NOT NULL,
-    type TEXT NOT NULL, occurred INTEGER NOT NULL, recorded REAL NOT NULL, seen REAL NOT NULL, body BLOB
-);
-CREATE TABLE deliveries (
-    receiver TEXT NOT NULL, seq INTEGER NOT NULL REFERENCES messages (seq), uid TEXT NOT NULL,
-    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL, next_at REAL NOT NULL,
-    changed REAL NOT NULL, answer TEXT NOT NULL DEFAULT '', PRIMARY KEY (receiver, seq)
-) WITHOUT ROWID;
-CREATE INDEX due ON deliveries (receiver, next_at, seq) WHERE state = 'pending';
-CREATE INDEX unattempted ON deliveries (receiver, uid, seq) WHERE state = 'pending' AND attempts = 0;
-CREATE INDEX by_message ON deliveries (seq);
-CREATE INDEX by_state ON deliveries (receiver, state, since);
-CREATE TABLE disabled (receiver TEXT PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL);
-"""
-
-
-class OutboxError(Exception):
-    """The outbox cannot be used; the text says why and what to do."""
-
-
-class Due(msgspec.Struct, frozen=True):
-    """One delivery whose time has come.
-
-    Attributes:
-        seq: number of the message in the outbox.
-        attempts: how often it was tried before.
-        since: when trying began, seconds since 1970.
-        delivery: what to deliver.
-    """
-
-    seq: int
-    attempts: int
-    since: float
-    delivery: Delivery
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One delivery as `parcelwatch tell list` shows it.
-
-    Times are seconds since 1970; `answer` is what the last attempt got.
-    """
-
-    receiver: str
-    id: str
-    type: str
-    state: State
-    attempts: int
-    since: float
-    next_at: float
-    changed: float
-    answer: str
-
-
-class Standing(msgspec.Struct):
-    """How one receiver stands.
-
-    Attributes:
-        pending, undelivered, delivered: number of deliveries.
-        oldest_pending: since when the oldest pending one waits, seconds since 1970; 0 when none is pending.
-        disabled: why the receiver is sent nothing; empty when it is.
-    """
-
-    pending: int = 0
-    undelivered: int = 0
-    delivered: int = 0
-    oldest_pending: float = 0.0
-    disabled: str = ""
 
 
 class Outbox:
@@ -102,28 +36,7 @@ class Outbox:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-            # FULL: an offset committed to Kafka after a write must not outlive that write in a power cut.
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            with self._transaction():
-                version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-                if version == 0:
-                    for statement in filter(str.strip, SCHEMA.split(";")):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except (OSError, sqlite3.Error) as exc:
-            raise OutboxError(
-                f"cannot open the outbox {path}: {exc}; check the disk and the rights, "
-                "or move the file away to begin an empty outbox (what is pending in it is then not delivered)"
-            ) from exc
-        if version > SCHEMA_VERSION:
-            raise OutboxError(
-                f"the outbox {path} was written by a newer parcelwatch; run that version or newer"
-            )
+        self._db = open_outbox(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -139,8 +52,17 @@ class Outbox:
             raise
         self._db.execute("COMMIT")
 
-    def admit(self, messages: Sequence[Delivery], receivers: Sequence[str], now: float) -> int:
+    def admit(
+        self,
+        messages: Sequence[Delivery],
+        receivers: Sequence[str],
+        now: float,
+        followers: Sequence[str] = (),
+    ) -> int:
         """Take messages in, for each of the receivers; what was taken in before is left out.
+
+        Args:
+            followers: receivers that get a message only when they have an earlier one of its episode.
 
         Returns:
             How many were new.
@@ -152,21 +74,36 @@ class Outbox:
                 inserted = self._db.execute(
                     "INSERT INTO messages (id, uid, type, occurred, recorded, seen, body)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                    (m.id, m.uid, m.type, m.occurred, m.recorded, now, m.body if receivers else None),
+                    (
+                        m.id,
+                        m.uid,
+                        m.type,
+                        m.occurred,
+                        m.recorded,
+                        now,
+                        m.body if receivers or followers else None,
+                    ),
                 )
                 if not inserted.rowcount:
                     continue
                 new += 1
+                told = [name for name in followers if self._has_episode(name, m.uid)]
                 self._db.executemany(
                     "INSERT INTO deliveries (receiver, seq, uid, state, since, next_at, changed, answer)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
                         (name, inserted.lastrowid, m.uid, "undelivered" if name in disabled else "pending",
                          now, now, now, disabled.get(name, ""))
-                        for name in receivers
+                        for name in (*receivers, *told)
                     ],
                 )  # fmt: skip
         return new
+
+    def _has_episode(self, receiver: str, uid: str) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM deliveries WHERE receiver = ? AND uid = ? LIMIT 1", (receiver, uid)
+        )
+        return found.fetchone() is not None
 
     def due(self, receiver: str, now: float, limit: int) -> list[Due]:
         """What is to be tried now, longest due first.
@@ -183,15 +120,38 @@ class Outbox:
             " ORDER BY d.next_at, d.seq LIMIT ?",
             (receiver, now, limit),
         )
-        return [
-            Due(
-                seq,
-                attempts,
-                since,
-                Delivery(id=id_, uid=uid, type=type_, occurred=occurred, recorded=recorded, body=body),
-            )
-            for seq, attempts, since, id_, uid, type_, occurred, recorded, body in rows
-        ]
+        return [Due(seq, attempts, since, _delivery(rest)) for seq, attempts, since, *rest in rows]
+
+    def open_episodes(self, receiver: str) -> list[Delivery]:
+        """The newest delivered message of each episode this receiver knows, unless the episode is closed.
+
+        Episodes without a new message for a week are left out: `prune` has dropped what was delivered of them.
+        """
+        rows = self._db.execute(
+            "SELECT m.id, m.uid, m.type, m.occurred, m.recorded, m.body"
+            " FROM deliveries d JOIN messages m USING (seq)"
+            " WHERE d.receiver = :receiver AND d.state = 'delivered' AND m.type <> :closed"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries e JOIN messages n USING (seq)"
+            " WHERE e.receiver = d.receiver AND e.uid = d.uid AND e.seq > d.seq"
+            " AND (e.state = 'delivered' OR n.type = :closed)) ORDER BY d.seq",
+            {"receiver": receiver, "closed": CLOSED},
+        )
+        return [_delivery(row) for row in rows]
+
+    def supersede(self, receiver: str, now: float) -> int:
+        """End what still waits to be tried again though a newer message of its episode was delivered.
+
+        Returns:
+            How many; they count as delivered, with that as their answer.
+        """
+        with self._transaction():
+            return self._db.execute(
+                "UPDATE deliveries SET state = 'delivered', changed = ?, answer = ?"
+                " WHERE receiver = ? AND state = 'pending' AND attempts > 0"
+                " AND EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = deliveries.receiver"
+                " AND e.uid = deliveries.uid AND e.seq > deliveries.seq AND e.state = 'delivered')",
+                (now, "superseded: the receiver has a newer message of this episode", receiver),
+            ).rowcount
 
     def settle(
         self, receiver: str, seq: int, state: State, now: float, answer: str, next_at: float = 0.0
@@ -289,3 +249,8 @@ class Outbox:
                 "DELETE FROM messages WHERE seen < ? AND seq NOT IN (SELECT seq FROM deliveries)",
                 (now - REMEMBER_IDS,),
             )
+
+
+def _delivery(row: Sequence[Any]) -> Delivery:
+    id_, uid, type_, occurred, recorded, body = row
+    return Delivery(id=id_, uid=uid, type=type_, occurred=occurred, recorded=recorded, body=body)
