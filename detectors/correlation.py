@@ -27,6 +27,7 @@ from zlib import crc32
 import msgspec
 
 from detectors.base import Touch
+from detectors.presence import Presence, holds
 from detectors.touch_fields import value_of
 
 TYPES = (
@@ -52,14 +53,6 @@ LONGEST = 7 * 86_400
 _FAR = 1 << 30
 
 Row = list[int | float | None]
-
-
-class Presence(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Which rules must have matched: `rule` by number, or `and` or `or` of `args`."""
-
-    op: str
-    slot: int = 0
-    args: tuple[Presence, ...] = ()
 
 
 class Correlation(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -105,8 +98,12 @@ def capacity(about: Correlation) -> int:
     return MOST
 
 
-def observe(about: Correlation, window: Window, touch: Touch, slots: list[int]) -> tuple[float | None, int]:
-    """Take in a touch that the rules numbered `slots` matched.
+def observe(
+    about: Correlation, window: Window, touch: Touch, slots: list[int], children: frozenset[int] = frozenset()
+) -> tuple[float | None, int]:
+    """Take in a touch that the rules numbered `slots` matched; `children` are those that are correlations themselves.
+
+    A touch that several rules match is counted once; what correlations found counts by itself.
 
     Returns:
         The metric if the condition holds now, else None; event time (ms) of the first touch in the window.
@@ -125,11 +122,17 @@ def observe(about: Correlation, window: Window, touch: Touch, slots: list[int]) 
     if at < start:
         return None, touch.time
     metric: float | None = None
+    counted: set[tuple[int, Any]] = set()
     # Later rules of a sequence first: one touch is never two steps of it.
     for slot in sorted(slots, reverse=True):
         group = _group(about, touch, slot)
         if group is not None:
-            _take(about, window, touch, slot, at, group)
+            value = value_of(about.fields[slot])(touch) if about.fields else None
+            single = not about.type.startswith("temporal") and slot not in children
+            if not single or (group, value) not in counted:
+                _take(about, window, slot, at, group, value)
+            if single:
+                counted.add((group, value))
             metric = _metric(about, window, group, start)
     if metric is None or not (about.presence or COMPARE[about.op](metric, about.count)):
         return None, touch.time
@@ -162,7 +165,7 @@ def _folded(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _take(about: Correlation, window: Window, touch: Touch, slot: int, at: int, group: int) -> None:
+def _take(about: Correlation, window: Window, slot: int, at: int, group: int, value: Any) -> None:
     kind, rows = about.type, window.rows
     if kind == "temporal":
         _replace(window, [at, group, slot], slot)
@@ -172,7 +175,6 @@ def _take(about: Correlation, window: Window, touch: Touch, slot: int, at: int, 
         _insert(rows, [at, group, 1, 0])
         _bound(about, window, group)
     else:
-        value = value_of(about.fields[slot])(touch)
         if value is None:
             return
         if kind == "value_count":
@@ -292,10 +294,3 @@ def _metric(about: Correlation, window: Window, group: int, start: int) -> float
     place = (len(values) - 1) * about.percentile / 100
     low, high = values[floor(place)], values[ceil(place)]
     return float(low + (high - low) * (place - floor(place)))
-
-
-def holds(presence: Presence, present: set[int]) -> bool:
-    """Whether the rules that matched fulfil an expression."""
-    if presence.op == "rule":
-        return presence.slot in present
-    return (all if presence.op == "and" else any)(holds(arg, present) for arg in presence.args)

@@ -126,6 +126,7 @@ class Live:
         self.quiet = rule.quiet
         self.match = compile_node(rule.when) if rule.when else None
         self.slots = [before[name] for name in rule.correlation.rules] if rule.correlation else []
+        self.children = frozenset(n for n, live in enumerate(self.slots) if live.rule.correlation)
         content = msgspec.json.encode(rule) + b"".join(live.tag.encode() for live in self.slots)
         self.tag: str = f"{self.name}-{blake2b(content, digest_size=6).hexdigest()}"
         # The hash alone, in states: with names they would be longer than what they hold.
@@ -197,7 +198,7 @@ class Engine:
                 about = live.rule.correlation
                 assert about is not None, "a rule has a condition or a correlation"
                 window = state.windows.setdefault(live.key, Window())
-                metric, since = observe(about, window, touch, slots)
+                metric, since = observe(about, window, touch, slots, live.children)
                 if not window.rows:
                     del state.windows[live.key]
                 if metric is None:

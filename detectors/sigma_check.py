@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from detectors import patterns
-from detectors.correlation import COMPARE, LONGEST, NUMERIC, TYPES, VALUED, Correlation, Presence
+from detectors.correlation import COMPARE, LONGEST, NUMERIC, TYPES, VALUED, Correlation
+from detectors.presence import Presence
 from detectors.sigma import (
     DEEPEST,
     MOST_NODES,

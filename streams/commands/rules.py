@@ -1,4 +1,4 @@
-"""`parcelwatch rules`: an organisation's own Sigma rules, checked, tried on their examples, and loaded in the stream."""
+"""`parcelwatch rules`: an organisation's own Sigma rules: checked, tried on their examples, loaded in the stream."""
 
 from __future__ import annotations
 

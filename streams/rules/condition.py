@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from detectors.correlation import Presence
+from detectors.presence import Presence
 from detectors.sigma import Node
 from detectors.touch_fields import FIELDS, FLAG, MOMENT, NUMBER, TOKEN
 
