@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import CoordinatorNotAvailableError, KafkaError
+from kafka.errors import KafkaError
 
 from streams.doctor.check import Check, green, red, yellow
 from streams.flow.topics import (
@@ -20,14 +18,15 @@ from streams.flow.topics import (
     PARCEL_LOG,
     STAFF_DIRECTORY,
 )
+from streams.kafka.rights import patiently
 from streams.kafka.topic_admin import TopicError, TopicState, admin_client, compare_topics
 from streams.settings import Settings
-
-T = TypeVar("T")
 
 OLDEST_BROKER = (3, 0)
 #: Records that one worker works off in a few seconds; more than this is worth a look.
 MUCH_LAG = 100_000
+#: Seconds a group's coordinator may take to come; doctor has to answer within ten.
+PATIENCE = 3.0
 WORKER_TOPICS = (ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY, CONTROL, PARCEL_LOG, ACTOR_LOG)
 
 
@@ -102,8 +101,8 @@ def _check_tell_group(admin: KafkaAdminClient, settings: Settings) -> list[Check
 
 
 def _check_group(admin: KafkaAdminClient, group: str, topics: tuple[str, ...], process: str) -> list[Check]:
-    members = len(_patiently(lambda: admin.describe_groups([group]))[group]["members"])
-    committed = _patiently(lambda: admin.list_group_offsets([group]))[group]
+    members = len(patiently(lambda: admin.describe_groups([group]), PATIENCE)[group]["members"])
+    committed = patiently(lambda: admin.list_group_offsets([group]), PATIENCE)[group]
     found = {
         topic["name"]: topic for topic in admin.describe_topics(list(topics)) if topic["error_code"] == 0
     }
@@ -143,15 +142,3 @@ def _judge_lag(topic: str, lag: int, members: int, process: str) -> Check:
             f"ask again in a minute; if it grows, look at the log of {process} or run more of them",
         )
     return green(name, detail)
-
-
-def _patiently(ask: Callable[[], T]) -> T:
-    """The answer about a group; on a young cluster the coordinator is only made when first asked for."""
-    end = time.monotonic() + 3.0
-    while True:
-        try:
-            return ask()
-        except CoordinatorNotAvailableError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)

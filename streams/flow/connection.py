@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from streams.settings import Settings
@@ -53,8 +53,9 @@ async def _problem_of(settings: Settings, server: str) -> str | None:
     security = settings.broker_security
     host, _, port = server.rpartition(":")
     arguments = security.arguments()
+    connection = AIOKafkaConnection(host.strip("[]"), int(port), client_id="parcelwatch", **arguments)
     try:
-        connection = await create_conn(host.strip("[]"), int(port), client_id="parcelwatch", **arguments)
+        await connection.connect()
     except ssl.SSLCertVerificationError as exc:
         return (
             f"the certificate of {server} is not trusted ({exc.verify_message}); set "
@@ -64,12 +65,14 @@ async def _problem_of(settings: Settings, server: str) -> str | None:
     except ssl.SSLError as exc:
         return f"{server} does not agree on TLS ({exc.reason}); {_LISTENER}, and CERTIFICATE_FILE if it asks for one"
     except SaslAuthenticationFailed:
+        await connection.close()
         return (
             f"{server} does not know user {security.username} with this password by {security.mechanism}; mend "
             "PARCELWATCH_BROKER_SECURITY__USERNAME and __PASSWORD (or __PASSWORD_FILE), or make the user on the broker "
             "with kafka-configs.sh --alter --entity-type users"
         )
     except UnsupportedSaslMechanismError:
+        await connection.close()
         return (
             f"{server} offers no {security.mechanism}; set PARCELWATCH_BROKER_SECURITY__MECHANISM to one that its "
             "listener has"
@@ -81,5 +84,5 @@ async def _problem_of(settings: Settings, server: str) -> str | None:
         return f"{server} breaks off when spoken to in {how}; see which listener that is: {_LISTENER}"
     except OSError:
         return ""
-    connection.close()
+    await connection.close()
     return None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import structlog
 from kafka import KafkaAdminClient
-from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from kafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.flow.topics import (
     ACTOR_LOG,
@@ -22,6 +28,7 @@ from streams.flow.topics import (
 from streams.kafka.topic_admin import TopicError, admin_client
 from streams.settings import Settings
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 Role = Literal["operator", "worker", "tell", "history", "sender", "analyst"]
@@ -144,6 +151,18 @@ def check_rights(settings: Settings, role: Role, timeout: float = 10.0) -> None:
         )
 
 
+def patiently(ask: Callable[[], T], seconds: float = 10.0) -> T:
+    """The answer about a group; on a young cluster the coordinator is only made when first asked for."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except CoordinatorNotAvailableError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 def allowed(settings: Settings, role: Role) -> None:
     """`check_rights` for a process that may start before its broker.
 
@@ -159,6 +178,11 @@ def allowed(settings: Settings, role: Role) -> None:
         log.warning("rights on the broker could not be looked at", broker=settings.broker, reason=str(exc))
 
 
+def _of_group(admin: KafkaAdminClient, name: str) -> tuple[str, ...] | None:
+    allowed_here = patiently(lambda: admin.describe_groups([name]))[name]["authorized_operations"]
+    return None if allowed_here is None else tuple(allowed_here)
+
+
 def _had(admin: KafkaAdminClient, needed: tuple[Right, ...]) -> dict[tuple[str, str], set[str]]:
     """Operations allowed by kind and name; without those of which the broker does not speak."""
     had: dict[tuple[str, str], set[str]] = {}
@@ -171,7 +195,7 @@ def _had(admin: KafkaAdminClient, needed: tuple[Right, ...]) -> dict[tuple[str, 
     for right in needed:
         if right.kind == "group":
             try:
-                found = admin.describe_groups([right.name])[right.name]["authorized_operations"]
+                found = _of_group(admin, right.name)
             except GroupAuthorizationFailedError:
                 found = ()
             if found is not None:
