@@ -53,24 +53,28 @@ class Settings(BaseSettings):
         broker: Kafka bootstrap servers, host:port, comma-separated.
         broker_security: TLS and the login towards them.
         app_id: consumer group and prefix of the changelog topics.
-        worker_id: static group membership id of this worker; set one per worker so that a restart rejoins at once.
-        data_dir: where stores, keys and deliveries live.
+        worker_id: static group membership of this worker: one a worker, so that a restart rejoins at once.
+        data_dir: where stores, keys and deliveries live; one a process.
         partitions: partitions of every topic; fixed for the life of a deployment.
         replication: replication factor of topics that parcelwatch creates.
-        keys_file: key ring; default `<data_dir>/keys.toml`.
+        keys_file: key ring; when absent, `keys.toml` in `data_dir`.
         carriers: settings by carrier code.
-        checkpoint_interval: longest time between checkpoints, s; a partition that falls quiet has one at once.
-        idle_after: seconds without data after which a source partition no longer holds the merge up.
+        checkpoint_interval: longest time between checkpoints, s: what a crash makes the next worker do again; a
+            partition that falls quiet has one at once.
+        idle_after: seconds without data after which a source partition no longer holds the others up.
         session_timeout: seconds after which the broker gives a silent worker's partitions away.
         http_host: address on which metrics and health are served.
-        http_port, tell_http_port, history_http_port: ports of `worker`, `tell` and `history write` there; 0 takes a
-            free one, -1 serves nothing.
-        history_dir: where the history is; default `<data_dir>/history`.
-        models_dir: where trained models are; default `<data_dir>/models`.
-        history_days: days a touch is kept in the history, counted from the newest day there.
-        alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to: alerts per
-            1,000 days on which a person was active.
-        receivers: who is told of alerts, by name.
+        http_port: port of the worker there; 0 takes a free one, -1 serves nothing.
+        tell_http_port: port of `parcelwatch tell`, likewise.
+        history_http_port: port of `parcelwatch history write`, likewise.
+        history_dir: where the history is (see docs/history.md); when absent, `history` in `data_dir`.
+        models_dir: where trained models are (see docs/models.md); when absent, `models` in `data_dir`; the same files
+            for every worker.
+        history_days: days a touch is kept in the history, counted from the newest day there; Decree 53/2022 asks for 12
+            months of logs at least.
+        alerts_per_1000_user_days: the alert budget `parcelwatch calibrate` makes the detectors keep to (see
+            docs/calibration.md): alerts per 1,000 days on which a person was active.
+        receivers: who is told of alerts, by name (see docs/receivers.md).
         input_format: what access events come in, see docs/formats.md.
         input_mapping: TOML file of what is particular to that format here.
         input_carrier: code of the carrier whose log it is, where the log does not say.

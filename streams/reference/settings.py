@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from streams.reference.docstrings import attributes, summary
@@ -45,7 +46,8 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
             yield f"## `{title}`\n\n{summary(models[0])}"
             yield from _sections(models[0], f"{title}.")
             continue
-        yield f"## `{title}`\n\nOf every kind:"
+        base = next(kind for kind in models[0].__mro__ if all(issubclass(one, kind) for one in models))
+        yield f"## `{title}`\n\n{summary(base)}"
         yield _table(models[0], shared)
         for kind in models:
             [called] = get_args(kind.model_fields["kind"].annotation)
@@ -56,11 +58,16 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
 def _table(model: type[BaseModel], names: set[str]) -> str:
     meanings = attributes(model)
     rows = [
-        (code(name), _default(info), _allowed(info), meanings[name])
+        (code(name), _default(info), _allowed(info), _linked(meanings[name]))
         for name, info in model.model_fields.items()
         if name in names
     ]
     return table(("setting", "default", "may be", "meaning"), rows) if rows else "Nothing of its own."
+
+
+def _linked(text: str) -> str:
+    """The text with pages of docs/ as links; the page that is made stands among them."""
+    return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", text)
 
 
 def _default(info: FieldInfo) -> str:
@@ -69,6 +76,8 @@ def _default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is None or value in ((), {}, "") or isinstance(value, BaseModel):
         return "none"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()  # a default stands in the code for all to read
     if isinstance(value, tuple):
         return code(*map(str, value))
     return code(str(value).lower() if isinstance(value, bool) else str(value))
