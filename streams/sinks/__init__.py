@@ -9,11 +9,13 @@ from streams.receivers import BaseReceiver
 from streams.settings import Settings, SettingsError
 from streams.sinks.alertmanager import AlertmanagerSink
 from streams.sinks.base import Delivery, Outcome, Sink
+from streams.sinks.chat import ChatSink
 from streams.sinks.elastic import ElasticSink
 from streams.sinks.pagerduty import PagerDutySink
 from streams.sinks.sentinel import SentinelSink
 from streams.sinks.slack import SlackSink
 from streams.sinks.splunk import SplunkSink
+from streams.sinks.syslog import SyslogSink
 from streams.sinks.teams import TeamsSink
 from streams.sinks.thehive import TheHiveSink
 from streams.sinks.webhook import WebhookSink
@@ -31,6 +33,8 @@ KINDS: dict[str, Callable[[str, Any], Sink]] = {
     "slack": SlackSink,
     "teams": TeamsSink,
     "thehive": TheHiveSink,
+    "syslog": SyslogSink,
+    "apprise": ChatSink,
 }
 
 

@@ -5,9 +5,21 @@ Source of the message format: Micro Focus Security ArcSight Common Event Format,
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import os
+import re
+import socket
+import ssl
+from collections.abc import Sequence
 from importlib.metadata import version
 
-from streams.sinks.notice import Language, Notice, clip
+from streams.receivers import SyslogReceiver
+from streams.settings import SettingsError
+from streams.sinks.addresses import AddressRefusedError, CheckedResolver, Permitted
+from streams.sinks.base import Delivery, Outcome, Sink
+from streams.sinks.notice import Language, Notice, clip, read
+from streams.sinks.stream import AnsweredError, send
 
 #: Octets of one message every receiver should take (RFC 5425, 4.3.1).
 LONGEST_MESSAGE = 8192
@@ -101,3 +113,101 @@ def frame(content: bytes) -> bytes:
     b'3 \\xe1\\xbb\\x87'
     """
     return b"%d %b" % (len(content), content)
+
+
+class SyslogSink(Sink):
+    """One syslog server that takes CEF, over TLS or, when that is asked for, over plain TCP.
+
+    Args:
+        name: its name in the settings.
+        receiver: where it is, and who vouches for it.
+
+    Raises:
+        SettingsError: when `ca_file` cannot be used.
+    """
+
+    batch = 50
+
+    def __init__(self, name: str, receiver: SyslogReceiver) -> None:
+        super().__init__(name, receiver)
+        self._receiver = receiver
+        self._permitted = Permitted(receiver.allow, encrypted=receiver.tls)
+        self._context = _context(name, receiver) if receiver.tls else None
+        host = socket.gethostname()
+        self._host = host if re.fullmatch(r"[!-~]{1,255}", host) else "-"
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Send them over one connection; all arrive or all are tried again."""
+        return [await self._attempt(deliveries)] * len(deliveries)
+
+    async def _attempt(self, deliveries: Sequence[Delivery]) -> Outcome:
+        language, timeout = self._receiver.language, self._receiver.timeout
+        data = b"".join(frame(message(read(item), language, self._host)) for item in deliveries)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._send(data)
+        except TimeoutError:
+            return Outcome("retry", f"not taken within {timeout:g} s")
+        except AddressRefusedError:
+            return Outcome(
+                "refused",
+                "the host's address is private, loopback or reserved, or TLS is off; if that is meant, name the "
+                f"host or its network in receivers.{self.name}.allow, restart and resend",
+            )
+        except AnsweredError:
+            return Outcome("retry", "the other side answered: not a syslog server?")
+        # In own words: what these exceptions say may hold the address.
+        except ssl.SSLCertVerificationError:
+            return Outcome(
+                "retry",
+                "TLS certificate not trusted, expired or for another host; for an authority of your own set "
+                f"receivers.{self.name}.ca_file",
+            )
+        except ssl.SSLError as exc:
+            return Outcome("retry", f"TLS failed: {exc.reason or 'connection closed'}")
+        except socket.gaierror:
+            return Outcome("retry", "the host name cannot be resolved")
+        except OSError as exc:
+            return Outcome(
+                "retry", f"no connection: {os.strerror(exc.errno) if exc.errno else type(exc).__name__}"
+            )
+
+    async def _send(self, data: bytes) -> Outcome:
+        host, port = self._receiver.address()
+        failure: OSError | None = None
+        for address in await self._addresses(host, port):
+            try:
+                await send(address, port, data, host=host, context=self._context)
+            except ConnectionRefusedError as exc:
+                # A name may have an address of each family, and only one be listened on.
+                failure = exc
+                continue
+            return Outcome("delivered", "sent over TLS" if self._context else "sent over TCP")
+        raise failure or ConnectionRefusedError
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        """The permitted addresses of the host; these are connected to, the name is not asked for again."""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            found = await CheckedResolver(self._permitted).resolve(host, port)
+            return [entry["host"] for entry in found]
+        self._permitted.check_literal(host)
+        return [host]
+
+
+def _context(name: str, receiver: SyslogReceiver) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if receiver.ca_file is not None:
+        # Alone: a server of one's own authority is not to be vouched for by any other.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(receiver.ca_file)
+        except OSError as exc:  # ssl.SSLError is one
+            reason = "holds no certificate" if isinstance(exc, ssl.SSLError) else "cannot be read"
+            raise SettingsError(
+                f"setting receivers.{name}.ca_file = {str(receiver.ca_file)!r}: {reason}; give the path of the "
+                "authority's certificates in PEM, readable for this user"
+            ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
