@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": "write a simulated carrier's days, with planted leaks and the truth beside them",
     "replay": "send a log file into Kafka at a chosen speed",
     "backtest": "run the same pipeline over files, without a broker",
+    "formats": "what carriers' own logs may be written in, and what each line of one becomes",
     "evaluate": "inject leaks into a benign log: how many are found, at how many false alerts",
     "calibrate": "make the detectors keep to an alert budget, measured on your own history",
     "reveal": "turn a token back into the id it stands for, with the reason logged",

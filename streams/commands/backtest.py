@@ -17,12 +17,16 @@ from rich.table import Table
 from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors, progress_bar, replacing
 from streams.commands.log_options import Days, history_options, one_source
+from streams.commands.source_options import format_options
 from streams.detect.library import ModelLibrary
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.formats.base import Format
+from streams.formats.catalogue import input_format
+from streams.formats.mapping import Mapping
 from streams.history.archive_files import ArchiveError
-from streams.history.backtest import Alerted, Backtest, LogFile, Refused, Result, alerted
+from streams.history.backtest import Alerted, Backtest, Refused, Result, alerted
 from streams.history.files import FileError, total_bytes
-from streams.history.mapping import CsvMapping, mapping_options
+from streams.history.translated import LogFile
 from streams.monitoring import logs
 from streams.privacy.tokens import Keyring, looks_like_token
 from streams.settings import load_settings
@@ -48,7 +52,7 @@ _IN = click.Path(dir_okay=False, path_type=Path)
     help="Partitions of every topic, for comparing with a deployment. Default: as in the settings.",
 )
 @history_options
-@mapping_options
+@format_options
 @plain_errors(FileError, ArchiveError)
 def command(
     events: Path | None,
@@ -59,14 +63,16 @@ def command(
     without_decisions: bool,
     clear_actors: bool,
     partitions: int | None,
-    mapping: CsvMapping | None,
+    mapping: Mapping | None,
+    source: Format | None,
     history: Days | None,
 ) -> None:
     """Run the pipeline over files or the history and write the alerts it gives, one a line.
 
     It is the code the workers run, without a broker: the same log through Kafka gives the same alerts. Files
     are NDJSON, one JSON object a line, or CSV with a header; plain or gzip, which is seen by itself. --map
-    and --set say what the columns of --events mean; docs/events.md lists the fields. Nothing is sent away.
+    and --set say what the columns of --events mean; docs/events.md lists the fields. --format reads --events in
+    a format of its own (docs/formats.md), by default that of the settings. Nothing is sent away.
 
     An alert is an OCSF Detection Finding (class 2004), its times are event times, staff and parcels are
     tokens. Carriers in the settings' key ring have the tokens they have everywhere; others get keys for this
@@ -84,6 +90,7 @@ def command(
             --directory directory.ndjson.gz --alerts alerts.ndjson
       $ parcelwatch backtest --events log.csv --map time=time --map actor=staff --map parcels=record \\
             --set carrier=mine --set action=view --alerts alerts.ndjson --clear-actors
+      $ parcelwatch backtest --events access.log --format weblog --mapping web.toml --alerts alerts.ndjson
       $ parcelwatch backtest --history history --since 2026-11-01 --alerts november.ndjson
     """
     files_only = {
@@ -92,6 +99,7 @@ def command(
         "--rejected": rejected,
         "--partitions": partitions,
         "--map or --set": mapping,
+        "--format": source,
         # Whom a history's tokens stand for is told by `parcelwatch reveal` alone, with the reason logged.
         "--clear-actors": clear_actors,
     }
@@ -105,12 +113,11 @@ def command(
     if without_decisions:
         raise click.UsageError("--without-decisions: only with --history; files hold no decisions")
     keys = Keyring.load(settings.keys_path) if settings.keys_path.exists() else Keyring()
-    given = (
-        (STAFF_DIRECTORY, directory, None),
-        (PARCEL_CONTEXT, context, None),
-        (ACCESS_EVENTS, events, mapping),
-    )
-    files = [LogFile(topic, path, columns) for topic, path, columns in given if path is not None]
+    if source is None and mapping is None:
+        source = input_format(settings)
+    given = ((STAFF_DIRECTORY, directory), (PARCEL_CONTEXT, context))
+    files = [LogFile(topic, path) for topic, path in given if path is not None]
+    files += [LogFile(ACCESS_EVENTS, events, mapping, source)] if events is not None else []
     for file in files:
         if not file.path.is_file():
             raise FileError(
@@ -210,7 +217,12 @@ def _report(result: Result, seconds: float) -> None:
         numbers = (counts.get(name, 0) for name in ("received", "admitted", "rejected", "duplicate"))
         table.add_row(topic, *(f"{number:,}" for number in numbers))
     console.print(table)
-    for name, title in (("rejected/", "rejected"), ("corrected/", "admitted with a correction")):
+    titles = {
+        "rejected/": "rejected",
+        "corrected/": "admitted with a correction",
+        "ignored/": "not received, ignored",
+    }
+    for name, title in titles.items():
         for topic, counts in result.counts.items():
             for key, n in sorted(counts.items()):
                 if key.startswith(name):

@@ -19,11 +19,13 @@ from streams.admit.local_time import Zones
 from streams.commands import decision
 from streams.commands.common import plain_errors, plain_settings
 from streams.commands.log_options import Days, history_options, one_source
+from streams.commands.source_options import mapping_options
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, STAFF_DIRECTORY
+from streams.formats.mapping import Mapping
 from streams.history.archive_files import ArchiveError
-from streams.history.backtest import Backtest, LogFile
+from streams.history.backtest import Backtest
 from streams.history.files import FileError
-from streams.history.mapping import CsvMapping, mapping_options
+from streams.history.translated import LogFile
 from streams.kafka.control import new_record
 from streams.privacy.tokens import Keyring
 from streams.settings import Settings
@@ -67,7 +69,7 @@ def command(
     warm_up: float,
     apply: bool,
     by: str | None,
-    mapping: CsvMapping | None,
+    mapping: Mapping | None,
     history: Days | None,
 ) -> None:
     """Find how strict all detectors together must be to keep to an alert budget.

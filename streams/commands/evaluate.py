@@ -15,15 +15,16 @@ from rich.table import Column, Table
 from streams.admit.local_time import Zones
 from streams.commands.common import plain_errors, plain_settings, progress_bar, replacing
 from streams.commands.log_options import Days, history_options
+from streams.commands.source_options import mapping_options
 from streams.evaluation.background import Background, FileBackground, SimulatedBackground
 from streams.evaluation.evaluation import VARIANTS, Evaluation
 from streams.evaluation.log import LogError
 from streams.evaluation.page import budget_rows, method_rows, render_page, shape_rows
 from streams.evaluation.words import CAPTIONS, titles
+from streams.formats.mapping import Mapping
 from streams.history.archive_files import ArchiveError
 from streams.history.calibration import CalibrationError
 from streams.history.files import FileError
-from streams.history.mapping import CsvMapping, mapping_options
 from streams.simulator import SimulationError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -80,7 +81,7 @@ def command(
     curve: bool,
     json_path: Path | None,
     html_path: Path | None,
-    mapping: CsvMapping | None,
+    mapping: Mapping | None,
     history: Days | None,
 ) -> None:
     """Inject leaks into a benign log and report how many are found, and what it costs in false alerts.
@@ -135,7 +136,7 @@ def _background(
     events: Path | None,
     context: Path | None,
     directory: Path | None,
-    mapping: CsvMapping | None,
+    mapping: Mapping | None,
     history: Days | None,
     simulated: tuple[int, int],
 ) -> Background:

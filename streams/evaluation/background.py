@@ -13,8 +13,8 @@ import orjson
 
 from streams.admit.validate import Clock, RefusalError
 from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT
+from streams.formats.mapping import Mapping
 from streams.history.files import FileError, read_values
-from streams.history.mapping import CsvMapping
 from streams.simulator import Simulation, SimulationConfig
 
 #: Records handed on at once.
@@ -61,7 +61,7 @@ class FileBackground:
         events: Path,
         context: Path | None = None,
         directory: Path | None = None,
-        mapping: CsvMapping | None = None,
+        mapping: Mapping | None = None,
     ) -> None:
         for path in (events, context, directory):
             if path is not None and not path.is_file():

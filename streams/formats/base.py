@@ -65,7 +65,7 @@ class Format(ABC):
             documents = list(self.documents(value, headers))
         except RefusalError as refusal:
             return [Entry(self.sealed(value, headers), refusal)]
-        return [Entry(raw, self._outcome(document)) for raw, document in documents]
+        return [Entry(raw, self.outcome(document)) for raw, document in documents]
 
     def pack(self, raws: Sequence[bytes]) -> bytes:
         """Entries' bytes as one record that this format reads again."""
@@ -100,7 +100,8 @@ class Format(ABC):
         """What patterns are tried on."""
         return ""
 
-    def _outcome(self, document: Any) -> dict[str, Any] | Exception:
+    def outcome(self, document: Any) -> dict[str, Any] | Exception:
+        """Fields of an access event that a decoded entry becomes, or why there are none."""
         try:
             return self._fields(document)
         except (RefusalError, IgnoredError) as exc:

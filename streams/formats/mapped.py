@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -32,11 +32,20 @@ class Mapped(Format):
         if mapping is None:
             raise MappingError("the format mapping needs a mapping file; set input_mapping (--mapping FILE)")
         self._line: re.Pattern[str] | None = compiled(mapping.line, "line") if mapping.line else None
-        columns = set(mapping.columns) or set(self._line.groupindex if self._line else ())
-        if columns and (missing := set(mapping.fields.values()) - columns):
+        if columns := mapping.columns or (list(self._line.groupindex) if self._line else []):
+            self.check_columns(columns)
+
+    @property
+    def needs_header(self) -> bool:
+        """Whether lines that are not JSON say nothing unless a header names their cells."""
+        return self._line is None and not self.mapping.columns
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raises MappingError when the mapping names a column that there is not."""
+        if missing := set(self.mapping.fields.values()).difference(columns):
             raise MappingError(
                 f"there is no column {', '.join(map(repr, sorted(missing)))}; "
-                f"the columns are {', '.join(map(repr, sorted(columns)))}"
+                f"the columns are {', '.join(map(repr, columns))}"
             )
 
     def documents(self, value: bytes, headers: Headers) -> Iterator[tuple[bytes, Any]]:

@@ -199,9 +199,11 @@ def _entries(cell: str) -> list[str]:
 
 
 def _number(cell: str) -> int | str:
-    # Beyond 19 digits it is no count of anything; admit refuses the text.
+    # Python takes no number of more digits from a text; admit refuses the text.
     return (
-        int(cell) if len(cell) < 20 and cell.isascii() and cell.strip().removeprefix("-").isdigit() else cell
+        int(cell)
+        if len(cell) < 4_000 and cell.isascii() and cell.strip().removeprefix("-").isdigit()
+        else cell
     )
 
 

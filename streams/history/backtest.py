@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from streams.admit.local_time import Zones
+from streams.admit.translation import IgnoredError
 from streams.admit.validate import RefusalError
 from streams.flow.events import Rejection
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import STAFF_DIRECTORY
-from streams.history.files import read_values, total_bytes
-from streams.history.mapping import CsvMapping
+from streams.history.files import total_bytes
 from streams.history.pipeline import INBOUND, Pipeline
+from streams.history.translated import Aside, LogFile, Translated
 from streams.privacy.keyfile import KeyringError
 from streams.privacy.tokens import Keyring
 
@@ -56,14 +57,6 @@ _rejection = msgspec.json.Decoder(Rejection).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class LogFile(NamedTuple):
-    """A carrier's log: which topic it would be sent to, where it is, how its columns are named."""
-
-    topic: str
-    path: Path
-    mapping: CsvMapping | None = None
-
-
 class Refused(NamedTuple):
     """A rejected record: the how-manieth of its file, from 1 (no header, no blank line counted), and why."""
 
@@ -86,7 +79,8 @@ class Result(NamedTuple):
 
     Attributes:
         alerts: sorted.
-        counts: by topic: received, admitted, duplicate, rejected, rejected/REASON, corrected/CORRECTION.
+        counts: by topic: received, admitted, duplicate, rejected, rejected/REASON, corrected/CORRECTION,
+            and, beside what was received, ignored and ignored/REASON.
         made_keys: carriers whose keys were made for this run; their tokens mean nothing elsewhere.
     """
 
@@ -99,6 +93,8 @@ class _Cursor:
     """A file on its way into the pipeline.
 
     Attributes:
+        numbers: of the records that the last chunk's values came from.
+        asides: what became no value since they were last cleared.
         left: records still to come, by partition.
         number: records so far.
         reached: event time (seconds since the epoch) so far, roughly.
@@ -111,10 +107,17 @@ class _Cursor:
         self.number = 0
         self.reached = 0.0
         self.ended = False
-        self._values = read_values(file.path, file.mapping, progress)
+        self.numbers: list[int] | range = range(0)
+        self.asides: list[Aside] = []
+        self._values = file.values(progress, self.asides.append)
 
     def chunk(self) -> list[bytes]:
-        values = list(islice(self._values, CHUNK))
+        if isinstance(translated := self._values, Translated):
+            pairs = [(value, translated.number) for value in islice(translated, CHUNK)]
+            values, self.numbers = [value for value, _ in pairs], [number for _, number in pairs]
+        else:
+            values = list(islice(self._values, CHUNK))
+            self.numbers = range(self.number + 1, self.number + 1 + len(values))
         self.ended = len(values) < CHUNK
         # Any readable time near the end will do: files only keep in step, it is the merge that orders.
         stamps = (stamp for value in reversed(values) if (stamp := _stamp(value)) is not None)
@@ -157,6 +160,7 @@ class Backtest:
         self._partitions = partitions
         self._refused = refused
         self._made_keys: list[str] = []
+        self._aside: dict[str, Counter[str]] = {}
         self.pipeline = make(keys, partitions=partitions, arrived=lambda: arrived, zones=zones)
 
     def run(self, progress: Callable[[str, int], None] = lambda _topic, _bytes: None) -> Result:
@@ -182,13 +186,16 @@ class Backtest:
             self._feed(cursor)
         self.pipeline.finish()
         values = (record.value for record in self.pipeline.alerts)
-        return Result(sorted(map(alerted, values)), self.pipeline.counts(), self._made_keys)
+        counts = self.pipeline.counts()
+        for topic, aside in self._aside.items():
+            counts[topic] = dict(Counter(counts[topic]) + aside)
+        return Result(sorted(map(alerted, values)), counts, self._made_keys)
 
     def _scan(self, file: LogFile, progress: Callable[[int], None]) -> list[int]:
         """Records by partition; carriers that have no keys are given some."""
         counts = [0] * self._partitions
         known: set[str] = set()
-        for value in read_values(file.path, file.mapping, progress):
+        for value in file.values(progress):
             counts[source_partition(source_key(file.topic, value), self._partitions)] += 1
             try:
                 carrier = _head(value).carrier
@@ -213,7 +220,7 @@ class Backtest:
         pipeline, topic = self.pipeline, cursor.file.topic
         numbers: dict[tuple[int, int], int] = {}
         values = cursor.chunk()
-        for number, value in enumerate(values, cursor.number + 1):
+        for number, value in zip(cursor.numbers, values, strict=True):
             key = source_key(topic, value)
             partition = source_partition(key, self._partitions)
             if topic == STAFF_DIRECTORY:
@@ -223,11 +230,27 @@ class Backtest:
             pipeline.append((topic, partition), key, value)
             cursor.left[partition] -= 1
         cursor.number += len(values)
+        for aside in cursor.asides:
+            self._put_aside(cursor.file, aside)
+        cursor.asides.clear()
         pipeline.flow()
         self._drain(cursor.file, numbers)
         for partition in {partition for partition, _ in numbers if not cursor.left[partition]}:
             self._rest(topic, partition)
         pipeline.flow()
+
+    def _put_aside(self, file: LogFile, aside: Aside) -> None:
+        """Count what the format refused or passed over, as admit does in a worker."""
+        counts, why = self._aside.setdefault(file.topic, Counter()), aside.why
+        if isinstance(why, IgnoredError):
+            counts.update(("ignored", f"ignored/{why.reason}"))
+            return
+        counts.update(("received", "rejected", f"rejected/{why.reason}"))
+        rejection = Rejection(
+            reason=why.reason, where=why.where, detail=why.detail, remedy=why.remedy, carrier=why.carrier,
+            topic=file.topic, partition=0, offset=aside.number, rejected_at="", size=len(aside.raw),
+        )  # fmt: skip
+        self._refused(Refused(file, aside.number, rejection))
 
     def _rest(self, topic: str, partition: int) -> None:
         """The partition has nothing more."""

@@ -8,12 +8,18 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from streams.admit.translation import Entry
+from streams.admit.validate import LARGEST_RECORD, RefusalError
 from streams.flow.topics import LARGEST_VALUE
-from streams.history.mapping import CsvMapping, MappingError
+from streams.formats.base import Format
+from streams.formats.csv_rows import delimiter_of, is_header, row_encoder
+from streams.formats.mapped import Mapped
+from streams.formats.mapping import Mapping, MappingError
 
 BUFFER = 1 << 18
 #: Rows or lines between two reports of progress.
@@ -35,7 +41,7 @@ def total_bytes(path: Path | str) -> int | None:
 
 
 def read_values(
-    path: Path | str, mapping: CsvMapping | None = None, progress: Progress | None = None
+    path: Path | str, mapping: Mapping | None = None, progress: Progress | None = None
 ) -> Iterator[bytes]:
     """Values of a log, one JSON object each, in the order of the file.
 
@@ -54,6 +60,47 @@ def read_values(
         FileError: while iterating: no such file, UTF-16, gzip cut short, a line over 16 MiB, a missing
             column.
     """
+    with _opened(path, progress) as log:
+        if mapping is not None or _is_header(log.first):
+            yield from _csv_values(log, mapping or Mapping())
+        else:
+            yield from _lines(log)
+
+
+def read_entries(
+    path: Path | str, source: Format, progress: Progress | None = None
+) -> Iterator[tuple[int, Entry]]:
+    """Entries of a log in a format of its own, each with the number of its record in the file, from 1.
+
+    A record is a line, or the lines up to where the format says that it ends; a header is none.
+
+    Args:
+        path, progress: as for `read_values`.
+        source: the format.
+
+    Raises:
+        FileError: as `read_values` does.
+    """
+    with _opened(path, progress) as log:
+        if isinstance(source, Mapped) and source.needs_header and not log.first.lstrip().startswith(b"{"):
+            yield from enumerate(_csv_entries(log, source), 1)
+            return
+        for number, record in enumerate(_records(_lines(log, arrays=True), source), 1):
+            for entry in source.entries(record):
+                yield number, entry
+
+
+class _Log(NamedTuple):
+    """An open log: its plain bytes after its first line that is not blank, that line, and what goes along."""
+
+    file: io.BufferedReader[Any]
+    first: bytes
+    where: _Where
+    report: Callable[[], None]
+
+
+@contextmanager
+def _opened(path: Path | str, progress: Progress | None) -> Iterator[_Log]:
     name = "stdin" if str(path) == "-" else str(path)
     where = _Where(name)
     report: Callable[[], None] = _no_report
@@ -70,10 +117,7 @@ def read_values(
                 where.line += 1
                 first = plain.readline(LARGEST_VALUE + 1)
             where.line += 1
-            if mapping is not None or _is_header(first):
-                yield from _csv_values(plain, first, mapping or CsvMapping(), where, report)
-            else:
-                yield from _lines(plain, first, where, report)
+            yield _Log(plain, first, where, report)
             report()
     except FileNotFoundError:
         raise FileError(f"there is no file {name}") from None
@@ -125,13 +169,12 @@ def _skip_mark(file: io.BufferedReader[Any], name: str) -> None:
 
 
 def _is_header(line: bytes) -> bool:
-    return not line.lstrip().startswith(b"{") and CsvMapping.is_header(line.decode(errors="replace"))
+    return not line.lstrip().startswith(b"{") and is_header(line.decode(errors="replace"))
 
 
-def _lines(
-    file: io.BufferedReader[Any], first: bytes, where: _Where, report: Callable[[], None]
-) -> Iterator[bytes]:
-    if first.strip() in (b"[", b"{") or first.lstrip()[:2] == b"[{":
+def _lines(log: _Log, *, arrays: bool = False) -> Iterator[bytes]:
+    file, first, where, report = log
+    if first.strip() in (b"[", b"{") or (not arrays and first.lstrip()[:2] == b"[{"):
         raise FileError(f"{where.name} is not one JSON object a line; convert it with {_JQ}")
     line = first
     readline = partial(file.readline, LARGEST_VALUE + 1)
@@ -150,29 +193,62 @@ def _lines(
         line = readline()
 
 
-def _csv_values(
-    file: io.BufferedReader[Any], first: bytes, mapping: CsvMapping, where: _Where, report: Callable[[], None]
-) -> Iterator[bytes]:
-    if first.lstrip().startswith(b"{"):
+def _records(lines: Iterator[bytes], source: Format) -> Iterator[bytes]:
+    """Lines, put together where an entry has several."""
+    record = b""
+    for line in lines:
+        record = record + b"\n" + line if record else line
+        if len(record) >= LARGEST_RECORD or not source.continues(record):
+            yield record
+            record = b""
+    if record:
+        yield record
+
+
+def _csv_values(log: _Log, mapping: Mapping) -> Iterator[bytes]:
+    if log.first.lstrip().startswith(b"{"):
         raise FileError(
-            f"{where.name} is JSON, where a mapping of columns was given; leave --map and --set out"
+            f"{log.where.name} is JSON, where a mapping of columns was given; leave --map and --set out"
         )
+    header, rows = _csv_rows(log)
+    encode = row_encoder(mapping, header)
+    for row in rows:
+        yield encode(row)
+
+
+def _csv_entries(log: _Log, source: Mapped) -> Iterator[Entry]:
+    header, rows = _csv_rows(log)
+    source.check_columns(header)
+    for row in rows:
+        cells = [cell.encode("utf-8", "surrogateescape").decode(errors="replace") for cell in row]
+        raw = ",".join(cells).encode()
+        if len(cells) != len(header):
+            why = f"{len(cells)} cells, where the header names {len(header)} columns"
+            yield Entry(raw, RefusalError("not_this_format", why))
+        else:
+            yield Entry(raw, source.outcome(dict(zip(header, cells, strict=True))))
+
+
+def _csv_rows(log: _Log) -> tuple[list[str], Iterator[list[str]]]:
+    """The header's columns, and the rows after it that are not blank."""
     csv.field_size_limit(LARGEST_VALUE)
+    header = log.first.decode("utf-8", "surrogateescape")
+    delimiter = delimiter_of(header)
+    return next(csv.reader([header], delimiter=delimiter), []), _rows(log, delimiter)
+
+
+def _rows(log: _Log, delimiter: str) -> Iterator[list[str]]:
     # Bytes that are not UTF-8 pass through to `admit`, which rejects the one row they are in.
-    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-    header = first.decode("utf-8", "surrogateescape")
-    delimiter = CsvMapping.delimiter(header)
-    columns = next(csv.reader([header], delimiter=delimiter), [])
-    encode = mapping.encoder(columns)
-    start = where.line
+    text = io.TextIOWrapper(log.file, "utf-8", "surrogateescape", newline="")
+    start = log.where.line
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         for count, row in enumerate(rows):
             if row:
-                yield encode(row)
+                yield row
             if not count % REPORT_EVERY:
-                report()
+                log.report()
     finally:
-        where.line = start + rows.line_num
+        log.where.line = start + rows.line_num
         # Else the wrapper would close the file when it is collected, which is its owner's to do.
         text.detach()

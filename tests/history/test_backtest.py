@@ -30,7 +30,8 @@ from streams.flow.topics import (
     PARCEL_LOG,
     STAFF_DIRECTORY,
 )
-from streams.history.backtest import Backtest, LogFile
+from streams.history.backtest import Backtest
+from streams.history.translated import LogFile
 from streams.kafka.broker import Broker
 from streams.kafka.sender import Tally
 from streams.kafka.topic_admin import ensure_topics

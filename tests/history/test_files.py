@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.flow.topics import LARGEST_VALUE
+from streams.formats.mapping import Mapping, MappingError
 from streams.history.files import FileError, read_values, total_bytes
-from streams.history.mapping import CsvMapping, MappingError
 
 EVENTS = [b'{"time":"2026-11-24T08:03:2%dZ","carrier":"vnx","actor":"a"}' % n for n in range(5)]
 NDJSON = b"\n".join(EVENTS) + b"\n"
@@ -33,7 +33,7 @@ def read(tmp_path):
     def read(content, columns=(), constants=()):
         path = tmp_path / f"log{next(numbers)}"
         path.write_bytes(content)
-        return list(read_values(path, CsvMapping.parse(columns, constants)))
+        return list(read_values(path, Mapping.parse(columns, constants)))
 
     return read
 
@@ -104,7 +104,7 @@ def test_a_missing_column_is_named_with_those_there_are(read):
 )
 def test_a_mapping_that_makes_no_sense_is_refused_with_the_remedy(columns, constants, complaint):
     with pytest.raises(MappingError, match=complaint):
-        CsvMapping.parse(columns, constants)
+        Mapping.parse(columns, constants)
 
 
 def test_a_row_of_the_wrong_length_and_one_that_is_not_utf8_reach_admit_alone(read):

@@ -18,10 +18,11 @@ from streams.flow.events import Block, Explained, decode_block
 from streams.flow.topics import ACCESS_EVENTS, ACTOR_LOG, PARCEL_CONTEXT, STAFF_DIRECTORY
 from streams.history.archive import Archive
 from streams.history.archive_files import ArchiveError
-from streams.history.backtest import Backtest, LogFile, alerted
+from streams.history.backtest import Backtest, alerted
 from streams.history.detection import detect
 from streams.history.pipeline import MemoryRecord, Pipeline
 from streams.history.touches import Labelling, Spool, archived
+from streams.history.translated import LogFile
 from streams.simulator import SimulationConfig, simulate
 from tests.archives import block, touch
 from tests.law_harness import RING, WATCHFUL, Run
