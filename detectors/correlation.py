@@ -76,6 +76,11 @@ class Correlation(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     percentile: float = 50
     presence: Presence | None = None
 
+    def __post_init__(self) -> None:
+        # 3 and 3.0 are equal, but not in the bytes that the hash of the rules is made of.
+        for name in ("count", "percentile"):
+            msgspec.structs.force_setattr(self, name, float(getattr(self, name)))
+
     def words(self) -> str:
         """The metric in words."""
         return f"{self.type} of {self.fields[0]}" if self.fields else self.type
@@ -261,12 +266,10 @@ def _chain(window: Window, at: int, group: int, slot: int) -> None:
     window.rows.remove(row)
     end, best, earlier = int(row[0] or 0), row[3] or 0, row[4]
     if at > end:
-        end, earlier, best = at, best, max(best, begin)
-    elif at == end:
-        best = max(best, begin)
-    else:
+        end, earlier = at, best
+    elif at < end:
         earlier = begin if earlier is None else max(earlier, begin)
-        best = max(best, begin)
+    best = max(best, begin)
     _insert(window.rows, [end, group, slot, best, earlier])
 
 

@@ -15,6 +15,7 @@ from streams.flow.events import CONTEXT_KINDS
 from streams.flow.sources import source_partition
 from streams.flow.topics import ACCESS_EVENTS, CONTROL, PARCEL_CONTEXT, STAFF_DIRECTORY
 from streams.history.pipeline import INBOUND
+from tests.rule_sets import CHANGED, RULES, loaded
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 DAY = 24 * HOUR
@@ -193,6 +194,9 @@ def with_decisions(sent: list[Sent], seed: int) -> list[Sent]:
                 decision(now, "verdict", actor=actor, detector="bulk_read", alert="0" * 32, value="false_positive"),
                 decision(now, "model", value="shadow:" + "0" * 64),
                 decision(now, "suppress", detector="honeytoken", **until),
+                decision(now, "suppress", detector="rule.often", **until),
+                decision(now, "rules", **loaded(rng.choice((RULES, CHANGED)))),
+                decision(now, "rules", value="off") if rng.random() < 0.3 else decision(now, "rules", **loaded(RULES)),
             ))  # fmt: skip
             made.append(Sent(CONTROL, value, now))
     return made
