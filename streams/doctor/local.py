@@ -103,7 +103,7 @@ def _judge_standing(receiver: str, standing: Standing, known: bool) -> Check:
         return red(
             name,
             f"disabled: {standing.disabled}; {detail}",
-            f"mend the receiver, then `parcelwatch tell resend --receiver {receiver}`",
+            f"mend the receiver, then `parcelwatch deliveries resend --receiver {receiver}`",
         )
     if not known and standing.pending:
         return yellow(
@@ -113,7 +113,7 @@ def _judge_standing(receiver: str, standing: Standing, known: bool) -> Check:
         return yellow(
             name,
             detail,
-            f"`parcelwatch tell list --receiver {receiver} --state undelivered`, then `tell resend`",
+            f"`parcelwatch deliveries list --receiver {receiver} --state undelivered`, then `deliveries resend`",
         )
     waited = time.time() - standing.oldest_pending if standing.oldest_pending else 0.0
     if waited > LONG_PENDING:

@@ -81,6 +81,8 @@ class PagerDutySink(HttpSink):
         clock: seconds since 1970.
     """
 
+    newest_only = True
+
     def __init__(
         self, name: str, receiver: PagerDutyReceiver, clock: Callable[[], float] = time.time
     ) -> None:

@@ -116,6 +116,8 @@ class TheHiveSink(HttpSink):
         clock: seconds since 1970.
     """
 
+    newest_only = True
+
     def __init__(self, name: str, receiver: TheHiveReceiver, clock: Callable[[], float] = time.time) -> None:
         super().__init__(name, receiver, clock)
         self._language = receiver.language

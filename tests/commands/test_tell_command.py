@@ -1,4 +1,4 @@
-"""`parcelwatch tell` and its subcommands do what they say, and say what to do."""
+"""`parcelwatch tell` and `parcelwatch deliveries` do what they say, and say what to do."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ async def invoke(env: dict[str, str], *args: str) -> Result:
     return await asyncio.to_thread(CliRunner(env=env).invoke, main, ["tell", *args])
 
 
+async def deliveries(env: dict[str, str], *args: str) -> Result:
+    return await asyncio.to_thread(CliRunner(env=env).invoke, main, ["deliveries", *args])
+
+
 async def test_a_test_message_is_signed_and_its_answer_shown(hooks: Hooks, tmp_path: Path) -> None:
     soc = await hooks()
     result = await invoke(environment(tmp_path, soc), "test", "soc")
@@ -49,15 +53,15 @@ async def test_undelivered_alerts_can_be_listed_and_resent(hooks: Hooks, tmp_pat
     with closing(Outbox(tmp_path / "deliveries.sqlite")) as outbox:
         outbox.admit([read_alert(r) for r in alerts("a-1", "b-1")], ["soc"], 1.0)
         outbox.disable("soc", 2.0, "HTTP 410: the receiver wants no more alerts")
-    result = await invoke(env, "list", "--state", "undelivered")
+    result = await deliveries(env, "list", "--state", "undelivered")
     assert result.exit_code == 0
     assert "disabled: HTTP 410" in result.output
     assert {"a-1", "b-1"} <= set(result.output.split())
-    result = await invoke(env, "resend", "--id", "a-1")
+    result = await deliveries(env, "resend", "--id", "a-1")
     assert result.output == "1 deliveries will be tried again by `parcelwatch tell`.\n"
-    assert "b-1" not in (await invoke(env, "list", "--state", "pending")).output
-    assert (await invoke(env, "resend", "--all-undelivered")).exit_code == 0
-    pending = await invoke(env, "list", "--receiver", "soc", "--state", "pending")
+    assert "b-1" not in (await deliveries(env, "list", "--state", "pending")).output
+    assert (await deliveries(env, "resend", "--all-undelivered")).exit_code == 0
+    pending = await deliveries(env, "list", "--receiver", "soc", "--state", "pending")
     assert {"a-1", "b-1"} <= set(pending.output.split())
     assert "disabled" not in pending.output
 
@@ -68,7 +72,6 @@ async def test_undelivered_alerts_can_be_listed_and_resent(hooks: Hooks, tmp_pat
         (["resend"], "give one of"),
         (["resend", "--receiver", "soc", "--all-undelivered"], "give one of"),
         (["resend", "--receiver", "siem"], "no receiver is called 'siem'; there are: soc"),
-        (["test", "siem"], "no receiver is called 'siem'; there are: soc"),
         (["resend", "--all-undelivered"], "there is no outbox"),
         (["list"], "there is no outbox"),
     ],
@@ -76,9 +79,15 @@ async def test_undelivered_alerts_can_be_listed_and_resent(hooks: Hooks, tmp_pat
 async def test_a_mistaken_command_says_what_to_do(
     hooks: Hooks, tmp_path: Path, args: list[str], said: str
 ) -> None:
-    result = await invoke(environment(tmp_path, await hooks()), *args)
+    result = await deliveries(environment(tmp_path, await hooks()), *args)
     assert result.exit_code != 0
     assert said in result.output
+
+
+async def test_no_test_message_goes_to_a_receiver_that_is_none(hooks: Hooks, tmp_path: Path) -> None:
+    result = await invoke(environment(tmp_path, await hooks()), "test", "siem")
+    assert result.exit_code == 1
+    assert "no receiver is called 'siem'; there are: soc" in result.output
 
 
 async def test_tell_does_not_start_over_settings_that_would_lose_alerts(hooks: Hooks, tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_deliveries_are_read_from_the_outbox(settings: Settings) -> None:
     (check,) = check_outbox(settings, settings.data_dir / "deliveries.sqlite")
     assert check.status is Status.RED
     assert "disabled: 410 Gone; 0 pending, 1 undelivered" in check.detail
-    assert "tell resend --receiver soc" in check.remedy
+    assert "deliveries resend --receiver soc" in check.remedy
 
 
 async def asked_worker(settings: Settings, registry: CollectorRegistry, is_ready: bool = True) -> Check:

@@ -96,7 +96,7 @@ async def test_an_alert_is_given_up_after_a_day_kept_and_resent(hooks: Hooks, tm
         assert running.answers() == {"a-1": f"given up after {attempts} attempts: HTTP 500"}
         await until(lambda: running.metric("undelivered", receiver="soc") == 1)
         soc.otherwise = 200
-        with closing(Outbox(running.path)) as other:  # as `parcelwatch tell resend` does
+        with closing(Outbox(running.path)) as other:  # as `parcelwatch deliveries resend` does
             assert other.resend(running.clock.now, ["soc"]) == 1
         await until(lambda: running.states() == {"a-1": "delivered"})
     assert running.metric("deliveries_total", receiver="soc", outcome="undelivered") == 1

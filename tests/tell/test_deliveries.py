@@ -188,7 +188,7 @@ def test_an_id_is_remembered_longer_than_its_message(outbox: Outbox) -> None:
 
 
 def test_two_processes_share_the_outbox(outbox: Outbox, path: Path) -> None:
-    """`parcelwatch tell resend` works while `parcelwatch tell` runs."""
+    """`parcelwatch deliveries resend` works while `parcelwatch tell` runs."""
     outbox.admit([message("u1-1")], ["soc"], NOW)
     outbox.settle("soc", seq_of(outbox, "u1-1"), "undelivered", NOW, "given up")
     with closing(Outbox(path)) as other:
