@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,16 +14,6 @@ import pytest
 from aiohttp.test_utils import TestServer
 from aiokafka import AIOKafkaConsumer
 from click.testing import CliRunner
-from kafka.admin import (
-    ACL,
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePattern,
-    ResourcePatternFilter,
-    ResourceType,
-)
 from pydantic import SecretStr
 
 from streams.broker_security import BrokerSecurity
@@ -38,62 +25,14 @@ from streams.kafka.broker_config import free_port
 from streams.kafka.broker_login import Login
 from streams.kafka.rights import Right, RightsError, Role, check_rights, rights
 from streams.kafka.sender import SendError, producer, topic_partitions
-from streams.kafka.topic_admin import TopicError, admin_client, check_topics, ensure_topics
+from streams.kafka.topic_admin import TopicError, check_topics, ensure_topics
 from streams.privacy.tokens import Keyring
 from streams.settings import Settings
 from tests.receivers import SECRET
+from tests.secured import PATIENCE, Secured, ready, running
 
 pytestmark = pytest.mark.broker
-PATIENCE = 40.0
 ROLES: tuple[Role, ...] = ("operator", "worker", "tell", "history", "sender")
-
-
-class Secured:
-    """The broker, and settings of those who come to it."""
-
-    def __init__(self, broker: Broker, login: Login) -> None:
-        self.broker, self.login = broker, login
-
-    def settings(self, user: str, **more: object) -> Settings:
-        security = self.login.security(user)
-        return Settings(broker=self.broker.bootstrap, broker_security=security, partitions=1, **more)  # type: ignore[arg-type]  # any setting
-
-    def environment(self, user: str, folder: Path) -> dict[str, str]:
-        """The same in the environment, the password in a file."""
-        secret = folder / f"{user}.password"
-        secret.write_text(self.login.passwords[user] + "\n")
-        return {
-            "PARCELWATCH_BROKER": self.broker.bootstrap,
-            "PARCELWATCH_PARTITIONS": "1",
-            "PARCELWATCH_DATA_DIR": str(folder),
-            "PARCELWATCH_BROKER_SECURITY__TLS": "true",
-            "PARCELWATCH_BROKER_SECURITY__CA_FILE": str(self.login.ca_file),
-            "PARCELWATCH_BROKER_SECURITY__USERNAME": user,
-            "PARCELWATCH_BROKER_SECURITY__PASSWORD_FILE": str(secret),
-        }
-
-    def grant(self, user: str, wanted: tuple[Right, ...]) -> None:
-        acls = [
-            ACL(
-                f"User:{user}",
-                "*",
-                ACLOperation[operation],
-                ACLPermissionType.ALLOW,
-                ResourcePattern(ResourceType[right.kind.upper()], right.name),
-            )
-            for right in wanted
-            for operation in right.operations
-        ]
-        with admin_client(self.settings("admin")) as admin:
-            admin.create_acls(acls)
-            # The broker applies what the controller has written a moment later.
-            found: set[str] = set()
-            while not {acl.resource_pattern.resource_name for acl in acls} <= found:
-                anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
-                listed = admin.describe_acls(
-                    ACLFilter(f"User:{user}", "*", ACLOperation.ANY, ACLPermissionType.ANY, anything)
-                )
-                found = {acl.resource_pattern.resource_name for acl in listed[0]}
 
 
 @pytest.fixture(scope="module")
@@ -106,34 +45,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             made.grant(role, rights(made.settings(role), role))
         ensure_topics(made.settings("operator"))
         yield made
-
-
-@asynccontextmanager
-async def running(command: str, environment: dict[str, str]) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from streams.cli import main; main()", command,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-    try:
-        yield
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def ready(port: int) -> None:
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientConnectionError:
-                pass
-            await asyncio.sleep(0.05)
 
 
 async def test_from_a_senders_event_to_the_receiver_each_with_its_own_least_rights(
@@ -152,7 +63,7 @@ async def test_from_a_senders_event_to_the_receiver_each_with_its_own_least_righ
         "PARCELWATCH_RECEIVERS__SOC__SECRET": SECRET,
         "PARCELWATCH_RECEIVERS__SOC__ALLOW": '["127.0.0.0/8"]',
     }
-    async with running("worker", worker), running("tell", tell):
+    async with running(["worker"], worker), running(["tell"], tell):
         await asyncio.gather(*map(ready, ports))
         await send(secured.settings("sender"))
         alert = await asyncio.wait_for(told.get(), PATIENCE)
