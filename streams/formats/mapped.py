@@ -11,10 +11,10 @@ import msgspec
 
 from streams.admit.translation import Headers
 from streams.admit.validate import RefusalError
-from streams.formats.base import Format, json_object
+from streams.formats.base import Format, json_elements, json_object
 from streams.formats.mapping import Mapping, MappingError, compiled
 from streams.formats.native import native_fields
-from streams.formats.paths import lookup
+from streams.formats.paths import lookup, put_at
 
 
 class Mapped(Format):
@@ -53,16 +53,25 @@ class Mapped(Format):
         if self._line is not None or (mapping.columns and not value.lstrip().startswith(b"{")):
             yield value, self._cells(value)
             return
+        raws = json_elements(value) if mapping.each and value.lstrip()[:1] == b"[" else [value]
+        for raw in raws:
+            yield from self._elements(raw)
+
+    def _elements(self, value: bytes) -> Iterator[tuple[bytes, Any]]:
+        """A JSON object, or each element of the list that the mapping names in it."""
+        path = self.mapping.each
         document = json_object(value)
-        elements = lookup(document, mapping.each) if mapping.each else None
+        elements = lookup(document, path) if path else None
         if not isinstance(elements, list) or not elements:
             yield value, document
             return
         for element in elements:
-            # An element on its own has what the whole record says of all of them.
+            # An element has what the whole record says of all of them, and reads the same on its own.
             members = element if isinstance(element, dict) else {"value": element}
-            one = {**document, mapping.each.split(".", 1)[0]: None, **members}
-            yield msgspec.json.encode(one), one
+            yield (
+                msgspec.json.encode(put_at(document, path, [element])),
+                {**put_at(document, path, None), **members},
+            )
 
     def translate(self, document: Any) -> dict[str, Any]:
         return {} if self.mapping.fields else native_fields(document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ NESTED = {f"reason.{name}" for name in Reason.__struct_fields__}
 _PLAIN = {n for struct in (AccessEvent, ContextEvent, StaffRecord) for n in struct.__struct_fields__}
 #: Every field a column or path may become; a dot leads into an object.
 FIELDS = frozenset((_PLAIN - {"reason"}) | NESTED)
-#: Fields that are lists; a text holds any number of entries, separated by semicolons.
+#: What separates the entries of a list in one text, where the mapping says nothing else.
+SPLIT = ";"
+#: Fields that are lists; a text holds any number of entries.
 LISTS = frozenset({"parcels", "fields", "staff", "shifts"})
 #: Named groups of a pattern that become something: the parcel, which may be found many times, or a field.
 GROUPS = frozenset({"parcel", "actor", "site", "system", "device"})
@@ -71,6 +74,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         each: path of a list whose elements are entries of their own.
         columns: of lines of CSV, where there is no header.
         delimiter: of those.
+        split: what separates the entries of a list in one text.
         line: of text logs, a regular expression whose named groups are the entry's columns.
     """
 
@@ -84,6 +88,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     each: str = ""
     columns: list[str] = []
     delimiter: str = ","
+    split: str = SPLIT
     line: str = ""
 
     @classmethod
@@ -129,6 +134,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise MappingError(f"{', '.join(sorted(twice))}: in both [fields] and [constants]; choose one")
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise MappingError(f"delimiter {self.delimiter!r}: write one character, such as ; or \\t")
+        if not self.split:
+            raise MappingError("split: write what separates the entries of a list, such as | or ;")
         self.zone()
         actions = {self.constants.get("action", ""), *self.values.get("action", {}).values()}
         actions |= {pattern.action for pattern in self.patterns}
@@ -159,6 +166,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         What they make may still be wrong: admit refuses it with the reason. They raise IgnoredError.
         """
         made = dict(_CONVERT)
+        if self.split != SPLIT:
+            made |= dict.fromkeys(LISTS, partial(_entries, split=self.split))
         if self.time != TimeFormat():
             made["time"] = reader(self.time.format or None, self.zone())
         for field, table in self.values.items():
@@ -192,10 +201,10 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-def _entries(cell: str) -> list[str]:
-    if ";" not in cell:
+def _entries(cell: str, split: str = SPLIT) -> list[str]:
+    if split not in cell:
         return [cell]
-    return [entry for part in cell.split(";") if (entry := part.strip())]
+    return [entry for part in cell.split(split) if (entry := part.strip())]
 
 
 def _number(cell: str) -> int | str:

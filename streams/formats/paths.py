@@ -34,6 +34,20 @@ def lookup(document: Any, path: str) -> Any:
     return None
 
 
+def put_at(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The document with another value where `lookup` finds one; what is not on the path is shared."""
+    if path in document:
+        return {**document, path: value}
+    head, dot, rest = path.partition(".")
+    while dot:
+        inner = document.get(head)
+        if isinstance(inner, dict) and lookup(inner, rest) is not None:
+            return {**document, head: put_at(inner, rest, value)}
+        step, dot, rest = rest.partition(".")
+        head = f"{head}.{step}"
+    return document
+
+
 def scalar(value: Any) -> str:
     """A value as text: the first of a list, nothing of an object or of null."""
     if type(value) is str:
