@@ -81,15 +81,18 @@ class Secured:
 
 
 @asynccontextmanager
-async def running(command: list[str], environment: dict[str, str]) -> AsyncIterator[None]:
-    """A process of parcelwatch; it must end well when told to."""
+async def running(
+    command: list[str], environment: dict[str, str], *, forever: bool = True
+) -> AsyncIterator[None]:
+    """A process of parcelwatch; it must end well, when told to or (not `forever`) by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from streams.cli import main; main()", *command,
         env={**os.environ, **environment},
     )  # fmt: skip
     try:
         yield
-        process.terminate()
+        if forever:
+            process.terminate()
         assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     finally:
         if process.returncode is None:

@@ -130,7 +130,7 @@ def test_a_wrong_login_is_named_with_its_remedy_and_without_the_password(
     settings = Settings(broker=secured.broker.bootstrap, partitions=1)
     settings = settings.model_copy(update={"broker_security": security})
     with pytest.raises(TopicError) as caught:
-        check_topics(settings, timeout=2.0)
+        check_topics(settings, timeout=1.0)
     text = str(caught.value)
     assert said in text
     assert "PARCELWATCH_BROKER_SECURITY__" in text
