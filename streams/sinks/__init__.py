@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streams.receivers import BaseReceiver
-from streams.settings import Settings, SettingsError
+from streams.receivers import Receiver
+from streams.settings import Settings
 from streams.sinks.alertmanager import AlertmanagerSink
 from streams.sinks.base import Delivery, Outcome, Sink
 from streams.sinks.chat import ChatSink
@@ -38,18 +38,13 @@ KINDS: dict[str, Callable[[str, Any], Sink]] = {
 }
 
 
-def open_sink(name: str, receiver: BaseReceiver) -> Sink:
+def open_sink(name: str, receiver: Receiver) -> Sink:
     """A receiver, ready to deliver to.
 
     Raises:
         SettingsError: when it cannot be used; says how to mend it.
     """
-    kind: str = getattr(receiver, "kind", "")
-    if kind not in KINDS:
-        raise SettingsError(
-            f"setting receivers.{name}.kind = {kind!r}: not built yet; choose one of {', '.join(KINDS)}"
-        )
-    return KINDS[kind](name, receiver)
+    return KINDS[receiver.kind](name, receiver)
 
 
 def open_sinks(settings: Settings) -> dict[str, Sink]:

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from streams.sinks.addresses import is_public
+from streams.sinks.addresses import AddressRefusedError, Permitted, is_public
 from tests.receivers import attempt, sink
 
 
@@ -65,3 +65,31 @@ async def test_a_host_is_resolved_once_an_attempt_and_connected_to_where_it_was_
     assert outcome.kind == "retry"
     assert asked == ["rebind.example.com"]
     assert connected == [("1.1.1.1", 8080)]
+
+
+@pytest.mark.parametrize(
+    ("allow", "host", "address", "permitted"),
+    [
+        (["10.1.0.0/16"], "soc.example", "10.1.2.3", True),
+        (["10.1.0.0/16"], "soc.example", "10.2.2.3", False),
+        (["10.1.0.0/16"], "soc.example", "::ffff:10.1.2.3", True),
+        (["10.1.2.3"], "10.1.2.3", "10.1.2.3", True),
+        (["fd00::/8"], "soc.example", "fd00::5", True),
+        (["soc.example"], "SOC.example.", "192.168.1.1", True),
+        (["soc.example"], "evil.soc.example", "192.168.1.1", False),
+        (["soc.example"], "siem.example", "127.0.0.1", False),
+        ([], "soc.example", "1.1.1.1", True),
+        ([], "soc.example", "169.254.169.254", False),
+    ],
+)
+def test_what_allow_names_is_permitted_and_nothing_beside_it(
+    allow: list[str], host: str, address: str, permitted: bool
+) -> None:
+    assert Permitted(allow, encrypted=True).permits(host, address) is permitted
+
+
+def test_without_encryption_even_a_public_address_must_be_named() -> None:
+    assert not Permitted([], encrypted=False).permits("soc.example", "1.1.1.1")
+    assert Permitted(["1.1.1.0/24"], encrypted=False).permits("soc.example", "1.1.1.1")
+    with pytest.raises(AddressRefusedError):
+        Permitted([], encrypted=False).check_literal("1.1.1.1")
