@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -59,6 +60,8 @@ class Cases:
         send: Callable[[Out], None],
     ) -> None:
         self._all: tuple[Detector[Any], ...] = (*detectors, model, risk)
+        #: How often each detector found something, until it is exported; nothing rests on it.
+        self.findings: Counter[str] = Counter()
         self._detectors = detectors
         self._model = model
         self._risk = risk
@@ -110,7 +113,7 @@ class Cases:
             state = actor.rules or State()
             for match in engine.step(state, touch):
                 tell = partial(match.report, touch)
-                self._add(actor, match.live, match.times, touch.time, touch.st, touch, normal, tell)
+                self._add(actor, match.live, float(match.times), touch.time, touch.st, touch, normal, tell)
             actor.rules = state if state.windows or state.fired else None
         return len(actor.episodes) != held or (fresh and actor.rules is not None)
 
@@ -127,6 +130,7 @@ class Cases:
     ) -> None:
         who = actor.who
         assert who is not None, "a person without a touch has no case"
+        self.findings[detector.name] += 1
         before = actor.episodes.get(detector.name)
         severity = before.finding.severity if before else 0
         episode, alert = take_case(
