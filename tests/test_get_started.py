@@ -24,6 +24,8 @@ def transcript() -> list[tuple[str, str]]:
         for step in re.split(r"^\$ ", block, flags=re.M)[1:]:
             lines = step.splitlines()
             end = 1
+            if "<<'END'" in lines[0]:
+                end = lines.index("END") + 1
             while lines[end - 1].endswith("\\") or "\n".join(lines[:end]).count("'") % 2:
                 end += 1
             steps.append(("\n".join(lines[:end]), "\n".join(lines[end:])))
@@ -33,7 +35,7 @@ def transcript() -> list[tuple[str, str]]:
 def test_the_page_followed_to_the_letter_prints_what_it_shows(tmp_path: Path) -> None:
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PARCELWATCH_")}
-    clean |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    clean |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
     steps, began = transcript(), time.monotonic()
     assert sum("parcelwatch" in command for command, _ in steps) >= 2
     for command, shown in steps:

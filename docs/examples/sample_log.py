@@ -1,4 +1,6 @@
-"""Write log.csv and staff.csv: 30 invented people, 2,000 lines in two weeks, and one who takes 240 parcels' data.
+"""Write log.csv, staff.csv and tracuu.csv: 30 invented people, 2,000 lines in two weeks, and one thief of 240 parcels.
+
+tracuu.csv is the same log as a system with a mind of its own might write it: other columns, times without a zone.
 
 Run it in an empty folder: `python sample_log.py`. It gives the same files every time.
 """
@@ -32,6 +34,13 @@ def main() -> None:
         log = csv.writer(file)
         log.writerow(["TIMESTAMP", "USER", "SHIPMENT"])
         log.writerows((time.isoformat(), who, parcel) for time, who, parcel in sorted(rows))
+    with Path("tracuu.csv").open("w", newline="") as file:
+        own = csv.writer(file, delimiter=";")
+        own.writerow(["Thời gian", "Nhân viên", "Mã bưu gửi", "Thao tác"])
+        own.writerows(
+            (f"{time:%d/%m/%Y %H:%M:%S}", who, parcel, "In nhãn" if who == THIEF else "Xem")
+            for time, who, parcel in sorted(rows)
+        )
     with Path("staff.csv").open("w", newline="") as file:
         people = csv.writer(file)
         people.writerow(["carrier", "actor", "role", "site"])

@@ -64,6 +64,7 @@ def read_values(
         if mapping is not None or _is_header(log.first):
             yield from _csv_values(log, mapping or Mapping())
         else:
+            _refuse_unmapped(log)
             yield from _lines(log)
 
 
@@ -170,6 +171,17 @@ def _skip_mark(file: io.BufferedReader[Any], name: str) -> None:
 
 def _is_header(line: bytes) -> bool:
     return not line.lstrip().startswith(b"{") and is_header(line.decode(errors="replace"))
+
+
+def _refuse_unmapped(log: _Log) -> None:
+    """Raise FileError for a CSV whose header says nothing: else each of its lines would be refused as no JSON."""
+    name, first = log.where.name, log.first.strip()
+    if name.removesuffix(".gz").endswith(".csv") and first and first[:1] not in (b"{", b"["):
+        # Columns are not named here: where there is no header, they are somebody's data.
+        raise FileError(
+            f"{name}: its first line does not name three fields of docs/events.md or more; name the columns so, "
+            "or say which column is which: --map FIELD=COLUMN (access events)"
+        )
 
 
 def _lines(log: _Log, *, arrays: bool = False) -> Iterator[bytes]:

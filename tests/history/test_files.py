@@ -204,3 +204,17 @@ def test_stdin_is_read_like_a_file(monkeypatch):
         assert list(read_values("-")) == EVENTS
         feed.join()
     assert total_bytes("-") is None
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+def test_a_csv_whose_header_names_no_fields_is_refused_with_the_remedy_and_without_its_content(
+    tmp_path, name
+):
+    path = tmp_path / name
+    text = b"WHEN;WHO;WHAT\n2026-11-24T08:00:00+07:00;nv0231;VN1\n"
+    path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    with pytest.raises(
+        FileError, match=r"log\.csv.*does not name three fields.*--map FIELD=COLUMN"
+    ) as refused:
+        list(read_values(path))
+    assert "WHO" not in str(refused.value)
