@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
@@ -175,12 +174,12 @@ KINDS: dict[str, type[Api]] = {
 Start = Callable[[type[Api]], Awaitable[Any]]
 
 
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts a server of a kind."""
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[Start]:
+    """Starts servers for a test."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def begin(kind: type[Api]) -> Api:
+        async def start(kind: type[Api]) -> Api:
             api = kind()
             app = web.Application()
             app.router.add_route("*", "/{tail:.*}", api.handle)
@@ -190,7 +189,4 @@ async def start() -> AsyncIterator[Start]:
             api.url = str(server.make_url(api.path))
             return api
 
-        yield begin
-
-
-__all__ = ["KINDS", "SECRET", "Api", "PagerDuty", "Slack", "Start", "Teams", "TheHive", "start"]
+        yield start

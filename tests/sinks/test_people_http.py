@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from aiohttp import web
 
 from streams.sinks.base import Outcome
-from tests.sinks.apis import KINDS, SECRET, Api, PagerDuty, Slack, Start, Teams, TheHive, start
+from tests.sinks.apis import KINDS, SECRET, Api, PagerDuty, Slack, Start, Teams, TheHive, serving
 from tests.sinks.notices import PARCELS, TEST_MESSAGE, delivery
 
-__all__ = ["start"]
-
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    async with serving() as begin:
+        yield begin
 
 
 async def outcome(api: Api, activity: int = 1, secret: str = SECRET, **more: object) -> Outcome:
