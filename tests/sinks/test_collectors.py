@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from streams.sinks.base import Outcome
-from tests.sinks.apis import SECRET, Start, start
+from tests.sinks.apis import SECRET, Start, serving
 from tests.sinks.collectors import COLLECTORS, Azure, Collector, Elastic, Splunk
 from tests.sinks.notices import TEST_MESSAGE, delivery
 
-__all__ = ["start"]
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    async with serving() as begin:
+        yield begin
+
 
 every_kind = pytest.mark.parametrize("kind", COLLECTORS.values(), ids=COLLECTORS)
 THREE = [delivery(uid=f"u{number}") for number in range(3)]
