@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detectors.correlation import Correlation
-from detectors.sigma import SEVERITIES, Node, Rule, RuleSet
+from detectors.sigma import RULE_NAME, SEVERITIES, Node, Rule, RuleSet
 from detectors.sigma_check import fault as set_fault
 from streams.rules.condition import ConditionError, check_keys, condition, presence
 from streams.rules.source import INSTALL, Document, Fault, RuleError, read_documents, rule_files
@@ -21,6 +21,10 @@ LOGSOURCE = {"product": "parcelwatch", "category": "access"}
 CONFIDENCES = {"stable": 3, "test": 2, "experimental": 1, "deprecated": 1, "unsupported": 1}
 #: Key of what Sigma has no place for: examples, and the title in Vietnamese.
 OWN = "parcelwatch"
+
+
+#: What pySigma raises, without words of its own, where a value has another type than it expects.
+UNSAID = (TypeError, AttributeError, KeyError, ValueError, IndexError, OverflowError, RecursionError)
 
 
 class Loaded(NamedTuple):
@@ -106,7 +110,10 @@ def _parse(one: Document) -> tuple[str, SigmaRule | SigmaCorrelationRule]:
         ("name", "alerts and other rules call it by its name: small letters, digits, underscores"),
     ):
         if not isinstance(data.get(key), str):
-            raise RuleError(one.fault(f"{key} is missing or no text; {why}", key))
+            raise RuleError(one.fault(f"{key} is missing or no text; {why}", *([key] if key in data else [])))
+    if not RULE_NAME.fullmatch(data["name"]):
+        text = "its name has 1 to 48 small letters, digits and underscores, and begins with a letter"
+        raise RuleError(one.fault(text, "name"))
     try:
         kind = SigmaCorrelationRule if "correlation" in data else SigmaRule
         if kind is SigmaRule:
@@ -117,8 +124,7 @@ def _parse(one: Document) -> tuple[str, SigmaRule | SigmaCorrelationRule]:
         raise RuleError(one.fault(str(exc), exc.field)) from None
     except SigmaError as exc:
         raise RuleError(one.fault(f"it is not Sigma 2.1: {exc}", *_likely(str(exc)))) from None
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError, OverflowError) as exc:
-        # pySigma expects some types and says nothing of its own where they are others.
+    except UNSAID as exc:
         text = f"it is not Sigma 2.1: a value has the wrong type ({exc}); see the example in docs/rules.md"
         raise RuleError(one.fault(text, "correlation", "detection")) from None
 
@@ -132,7 +138,7 @@ def _check_source(one: Document) -> None:
 
 def _likely(text: str) -> list[str]:
     """Keys a message of pySigma may be about."""
-    low = text.lower()
+    low = text.lower().replace("identifier", "id")
     known = (
         "id",
         "level",
@@ -172,8 +178,8 @@ def _add(
             when = trees[0] if len(trees) == 1 else Node("or", args=tuple(trees))
     except ConditionError as exc:
         raise RuleError(one.fault(str(exc), exc.field, "condition")) from None
-    except ValueError as exc:
-        # Every error of pySigma is one; conditions are parsed only now.
+    except UNSAID as exc:
+        # Every error of pySigma is a ValueError; conditions are parsed only now.
         raise RuleError(one.fault(f"it is not Sigma 2.1: {exc}", "condition")) from None
     own = one.data.get(OWN)
     title_vi = own.get("title_vi", "") if isinstance(own, dict) else ""

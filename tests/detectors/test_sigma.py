@@ -97,11 +97,8 @@ def test_a_sequence_is_found_whatever_lies_between_and_only_in_order() -> None:
 
     def run(*steps: tuple[float, str]) -> bool:
         state = State()
-        return any(
-            list(
-                map(lambda step: engine.step(state, touch(NINE + int(step[0] * 1_000), step[1], "P")), steps)
-            )
-        )
+        found = [engine.step(state, touch(NINE + int(at * 1_000), action, "P")) for at, action in steps]
+        return any(found)
 
     assert run((0, "view"), (30, "view"), (70, "export"))
     assert not run((0, "export"), (30, "view"))

@@ -102,7 +102,9 @@ class Table:
 
     def ask(self, documents: list[dict[str, Any]]) -> list[Any]:
         """Rows of the query the last document becomes."""
-        backend = sqliteBackend(timestamp_field="at", timestamp_format="unix", event_id_field="id", collate_nocase=True)
+        backend = sqliteBackend(
+            timestamp_field="at", timestamp_format="unix", event_id_field="id", collate_nocase=True
+        )
         [query] = backend.convert(SigmaCollection.from_dicts(documents))
         cursor = self.db.execute(query)
         names = [column[0] for column in cursor.description]
