@@ -86,6 +86,7 @@ class DetectStage(KeyedStage[Actor]):
             self.norms.be(carrier, factor)
         self.scoring = Scoring(self.controls, models or NoModels(), model.note)
         self._cases = Cases(detectors, model, risk, self.controls, lambda out: self.out.append(out))
+        self.findings = self._cases.findings
         self._timers: list[tuple[int, str]] = []
         for token, actor in self.states.stored():
             if actor.due:

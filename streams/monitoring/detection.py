@@ -49,6 +49,14 @@ class DetectionMetrics:
             ["detector", "verdict"],
             registry=registry,
         )
+        self._findings = Counter(
+            "parcelwatch_findings_total",
+            "Times a detector found something, before episodes are made of it.",
+            ["detector"],
+            registry=registry,
+        )
+        for name in detectors:
+            self.found(name, 0)
         self._verdicts = {
             (name, value): verdicts.labels(name, value) for name in (*detectors, OTHER) for value in VERDICTS
         }
@@ -57,6 +65,10 @@ class DetectionMetrics:
         """Count person-hours a model scored, by mode, and those of them it found surprising."""
         self._scored.labels(mode).inc(hours)
         self._surprising.labels(mode).inc(surprising)
+
+    def found(self, detector: str, n: int) -> None:
+        """Count findings of a detector."""
+        self._findings.labels(detector).inc(n)
 
     def judged(self, detector: str, verdict: str, n: int) -> None:
         """Count verdicts (`true_positive`, `false_positive` or `benign`) on alerts of a detector."""

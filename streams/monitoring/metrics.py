@@ -158,7 +158,6 @@ class Metrics:
         stage: `StageMetrics` by stage.
         rebalances: partitions were given out anew; `.inc()`.
         detection: `DetectionMetrics`.
-        findings: what detectors said before episodes were made of it, by detector; `.inc(n)`.
         systems: which of the carriers' systems have been heard of lately.
     """
 
@@ -186,10 +185,6 @@ class Metrics:
             ["topic"],
             registry=registry,
         )
-        findings = Counter(
-            "parcelwatch_findings_total", "Findings, before episodes.", ["detector"], registry=registry
-        )
-        self.findings: dict[str, Counter] = _Children(findings.labels, detectors)
         alerts = Counter(
             "parcelwatch_alerts_total",
             "Alert messages that the broker has acknowledged.",

@@ -38,6 +38,9 @@ class DetectionExport:
         for stage in stages:
             for mode in (ACTIVE, SHADOW):
                 metrics.scored(mode, *stage.scoring.take_counts(mode))
+            for detector, n in stage.findings.items():
+                metrics.found(detector, n)
+            stage.findings.clear()
             for (detector, verdict), n in stage.controls.verdicts.items():
                 metrics.judged(detector, verdict, n)
             stage.controls.verdicts.clear()

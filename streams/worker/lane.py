@@ -243,7 +243,8 @@ class Lane:
             self._duplicates = stage.merge.duplicates
             self._stage_metrics.event_time.set(stage.merge.bound / 1000)
         elif isinstance(stage, AdmitStage):
-            self._stage_metrics.event_time.set(stage.progress.st / 1000)
+            if stage.orders:
+                self._stage_metrics.event_time.set(stage.progress.st / 1000)
             told, self._told = self._told, dict(stage.counts)
             grown = {
                 name: n - told.get(name, 0) for name, n in stage.counts.items() if n != told.get(name, 0)
