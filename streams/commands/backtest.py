@@ -229,6 +229,11 @@ def _report(result: Result, seconds: float) -> None:
                     console.print(f"{title}, {topic}: {key.removeprefix(name)} {n:,}")
     for carrier in result.made_keys:
         console.print(f"carrier {carrier} is in no key ring: its tokens are of this run alone")
+    for path in result.disordered:
+        console.print(
+            f"{path} is not in order of time: what comes late counts as late, and leaks are missed; sort it by time",
+            soft_wrap=True,
+        )
     _report_alerts(console, result.alerts, total, "records", seconds)
 
 

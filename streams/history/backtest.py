@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -82,11 +82,13 @@ class Result(NamedTuple):
         counts: by topic: received, admitted, duplicate, rejected, rejected/REASON, corrected/CORRECTION,
             and, beside what was received, ignored and ignored/REASON.
         made_keys: carriers whose keys were made for this run; their tokens mean nothing elsewhere.
+        disordered: files in which time goes back by more than an hour from one chunk's end to another's.
     """
 
     alerts: list[Alerted]
     counts: dict[str, dict[str, int]]
     made_keys: list[str]
+    disordered: list[str]
 
 
 class _Cursor:
@@ -97,7 +99,7 @@ class _Cursor:
         asides: what became no value since they were last cleared.
         left: records still to come, by partition.
         number: records so far.
-        reached: event time (seconds since the epoch) so far, roughly.
+        reached: event time (seconds since the epoch) so far, roughly. back: whether it went back far.
         ended: whether nothing more comes.
     """
 
@@ -105,7 +107,7 @@ class _Cursor:
         self.file = file
         self.left = left
         self.number = 0
-        self.reached = 0.0
+        self.reached, self.back = 0.0, False
         self.ended = False
         self.numbers: list[int] | range = range(0)
         self.asides: list[Aside] = []
@@ -120,8 +122,9 @@ class _Cursor:
             self.numbers = range(self.number + 1, self.number + 1 + len(values))
         self.ended = len(values) < CHUNK
         # Any readable time near the end will do: files only keep in step, it is the merge that orders.
-        stamps = (stamp for value in reversed(values) if (stamp := _stamp(value)) is not None)
-        self.reached = max(self.reached, next(stamps, 0.0))
+        first, last = _first_stamp(values), _first_stamp(reversed(values))
+        self.back |= 0 < last < max(self.reached, first) - 3600
+        self.reached = max(self.reached, last)
         return values
 
 
@@ -189,7 +192,8 @@ class Backtest:
         counts = self.pipeline.counts()
         for topic, aside in self._aside.items():
             counts[topic] = dict(Counter(counts[topic]) + aside)
-        return Result(sorted(map(alerted, values)), counts, self._made_keys)
+        disordered = [str(cursor.file.path) for cursor in cursors if cursor.back]
+        return Result(sorted(map(alerted, values)), counts, self._made_keys, disordered)
 
     def _scan(self, file: LogFile, progress: Callable[[int], None]) -> list[int]:
         """Records by partition; carriers that have no keys are given some."""
@@ -286,6 +290,10 @@ def _stamp(value: bytes) -> float | None:
     except _UNREADABLE:
         return None
     return at.timestamp() if at.tzinfo else None
+
+
+def _first_stamp(values: Iterable[bytes]) -> float:
+    return next((stamp for value in values if (stamp := _stamp(value)) is not None), 0.0)
 
 
 def _further(progress: Callable[[str, int], None], topic: str, before: int, done: int) -> None:
