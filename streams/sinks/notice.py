@@ -157,7 +157,7 @@ def read(delivery: Delivery) -> Notice:
     roles = [_at(g, "name") for g in groups if _at(g, "type") == "role"] if isinstance(groups, list) else []
     return Notice(
         id=delivery.id,
-        uid=delivery.uid,
+        uid=line(delivery.uid) or delivery.id,
         stage=_STAGES.get(delivery.type, "test"),
         severity=_whole(_at(alert, "severity_id"), 6),
         title=line(_at(alert, "finding_info", "title")),

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from detectors.base import Person
 from streams.sinks import pagerduty, slack, syslog, teams, thehive
@@ -111,6 +112,7 @@ def parsed(message: bytes) -> tuple[dict[str, str], list[str], dict[str, str]]:
 
 @any_alert
 @given(deliveries, languages)
+@example(replace(TEST_MESSAGE, uid="\n<8>1 - - - - - ", type="parcelwatch.alert.created", body=b"null"), "en")
 def test_any_alert_is_one_syslog_message(message: Delivery, language: Language) -> None:
     content = syslog.message(read(message), language, "soc-1")
     assert len(content) <= 8192
