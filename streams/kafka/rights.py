@@ -82,7 +82,7 @@ def rights(settings: Settings, role: Role) -> tuple[Right, ...]:
         reads = {*every[: every.index(REJECTED)], PARCEL_LOG, ACTOR_LOG, *changelogs}
         writes = {PARCEL_LOG, ACTOR_LOG, REJECTED, ALERTS, *changelogs}
         topics = {
-            name: {"DESCRIBE", "DESCRIBE_CONFIGS"}
+            name: {"DESCRIBE_CONFIGS"}
             | ({"READ"} if name in reads else set())
             | ({"WRITE"} if name in writes else set())
             for name in every

@@ -19,10 +19,12 @@ from pydantic import SecretStr
 from streams.broker_security import BrokerSecurity
 from streams.cli import main
 from streams.flow.connection import login_problem
+from streams.flow.control import ControlRecord
 from streams.flow.topics import ACCESS_EVENTS, ALERTS, PARCEL_CONTEXT
 from streams.kafka.broker import Broker
 from streams.kafka.broker_config import free_port
 from streams.kafka.broker_login import Login
+from streams.kafka.control import publish, read
 from streams.kafka.rights import Right, RightsError, Role, check_rights, rights
 from streams.kafka.sender import SendError, producer, topic_partitions
 from streams.kafka.topic_admin import TopicError, check_topics, ensure_topics
@@ -32,7 +34,7 @@ from tests.receivers import SECRET
 from tests.secured import PATIENCE, Secured, ready, running
 
 pytestmark = pytest.mark.broker
-ROLES: tuple[Role, ...] = ("operator", "worker", "tell", "history", "sender")
+ROLES: tuple[Role, ...] = ("operator", "worker", "tell", "history", "sender", "analyst")
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +181,15 @@ def test_a_user_without_rights_creates_and_sends_nothing_and_is_told_why(secured
         ensure_topics(settings)
     with pytest.raises(SendError, match="may not see topic access-events"):
         topic_partitions(settings, ACCESS_EVENTS)
+
+
+def test_who_decides_may_not_admit_and_who_sends_may_not_decide(secured: Secured) -> None:
+    analyst, sender = secured.settings("analyst"), secured.settings("sender")
+    now = datetime.now(UTC).isoformat()
+    publish(analyst, ControlRecord(time=now, carrier="vnx", kind="strictness", value="1", by="an.tran"))
+    assert [entry.record.by for entry in read(analyst)] == ["an.tran"]
+    with pytest.raises(SendError, match="may not see topic control"):
+        list(read(sender))
+    with pytest.raises(SendError, match="may not see topic actor-log"):
+        topic_partitions(analyst, "actor-log")
+    assert all(not state.problems for state in check_topics(secured.settings("operator")))
