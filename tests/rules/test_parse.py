@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.sigma import Engine, RuleSet
+from detectors.touch_fields import FIELDS
 from streams.rules.examples import run
 from streams.rules.parse import Loaded, from_documents, load
 from streams.rules.source import LARGEST, RuleError, parse_documents
@@ -175,7 +178,6 @@ def test_no_rule_that_is_nearly_right_does_more_either(
     changes: list[tuple[int, object]], rng: object
 ) -> None:
     """Lines of a good rule get other values; what still passes, runs."""
-    import json
 
     lines = GOOD.splitlines()
     for number, value in changes:
@@ -224,3 +226,17 @@ def test_an_example_that_cannot_be_read_is_told_of(event: str, said: str) -> Non
     with pytest.raises(RuleError, match="at three") as caught:
         run(read(text))
     assert said in str(caught.value)
+
+
+def test_the_page_lists_every_field_with_its_kind_and_meaning() -> None:
+    page = (SHIPPED.parents[1] / "docs" / "rules.md").read_text()
+    for name, field in FIELDS.items():
+        assert f"| `{name}` | {field.kind} | {field.words} |" in page
+
+
+def test_the_rules_the_page_shows_are_good() -> None:
+    page = (SHIPPED.parents[1] / "docs" / "rules.md").read_text()
+    one, other = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    base = (SHIPPED / "many_unexplained_parcels.yml").read_text().split("---\n")[0]
+    shown = read(f"{one}---\n{base}---\n{other}")
+    assert [result.passed for result in run(shown)] == [True, True]
