@@ -82,7 +82,7 @@ class Sink(ABC):
 
     @abstractmethod
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Make one attempt at one to `batch` deliveries, all of different episodes.
+        """Make one attempt at one to `batch` deliveries; with `newest_only`, of different episodes.
 
         Every failure of the other side is an Outcome, never an exception, and comes within a bounded time.
         May be called several times at once, and may be cancelled at any point.

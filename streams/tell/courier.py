@@ -65,6 +65,15 @@ def backoff(attempts: int, jitter: float) -> float:
     return jitter * min(LONGEST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 30))
 
 
+def _newest(items: Sequence[Due], busy: set[str]) -> list[Due]:
+    """The newest message of each episode, but none of an episode that is busy: two at once could pass each other."""
+    newest: dict[str, Due] = {}
+    for item in sorted(items, key=lambda item: item.seq):
+        if item.delivery.uid not in busy:
+            newest[item.delivery.uid] = item
+    return list(newest.values())
+
+
 class Courier:
     """Delivers to one receiver, for as long as it runs.
 
@@ -91,8 +100,8 @@ class Courier:
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
-        # Attempts under way, with the numbers of the messages they carry.
-        self._flights: dict[asyncio.Task[None], set[int]] = {}
+        # Attempts under way, with what they carry.
+        self._flights: dict[asyncio.Task[None], Sequence[Due]] = {}
         self._wake = asyncio.Event()
         self._held_until = 0.0
         self._refreshed_at = 0.0
@@ -133,25 +142,30 @@ class Courier:
         room = CONCURRENCY - len(self._flights)
         if room <= 0 or now < self._held_until:
             return
-        flying = set[int]().union(*self._flights.values())
+        flying = [item for items in self._flights.values() for item in items]
         size = self._sink.batch
         if self._sink.newest_only:
             ended = await self._call(self._call.outbox.supersede, self._name, now)
             self._metrics.deliveries.labels(self._name, "superseded").inc(ended)
         due = await self._call(self._call.outbox.due, self._name, now, room * size + len(flying))
-        waiting = [item for item in due if item.seq not in flying][: room * size]
+        seqs = {item.seq for item in flying}
+        waiting = [item for item in due if item.seq not in seqs]
+        if self._sink.newest_only:
+            waiting = _newest(waiting, {item.delivery.uid for item in flying})
+        waiting = waiting[: room * size]
         for begin in range(0, len(waiting), size):
             items = waiting[begin : begin + size]
             task = asyncio.create_task(self._attempt(items))
             task.add_done_callback(lambda _: self._wake.set())
-            self._flights[task] = {item.seq for item in items}
+            self._flights[task] = items
 
     def _refresh_when_due(self) -> None:
         period, task, now = self._sink.refresh, self._refreshing, self._clock()
         if task is not None and task.done():
             self._refreshing = None
             task.result()
-        if period is not None and self._refreshing is None and now >= self._refreshed_at + period:
+        asked = max(self._refreshed_at + (period or 0.0), self._held_until)
+        if period is not None and self._refreshing is None and now >= asked:
             self._refreshed_at = now
             self._refreshing = asyncio.create_task(self._refresh())
 

@@ -124,6 +124,26 @@ async def test_a_receiver_of_states_is_not_told_what_is_outdated(tmp_path: Path)
     assert running.metric("deliveries_total", receiver="soc", outcome="superseded") == 1
 
 
+async def test_two_messages_of_an_episode_never_pass_each_other_on_the_way_to_a_receiver_of_states(
+    tmp_path: Path,
+) -> None:
+    """An opening that is tried again waits for the closing that is under way, and is then outdated."""
+    soc = Recorder(newest_only=True, batch=10)
+    soc.says = {
+        "a-1": [Outcome("retry", "HTTP 500", 500)],
+        "a-2": [Outcome("retry", "HTTP 500", 500)],
+        "b-1": [Outcome("retry", "HTTP 500", 500)],
+    }
+    async with Running(tmp_path, {"soc": soc}) as running:
+        await running.tell.take([severe("a-1", 4), severe("a-2", 4, 3), severe("b-1", 4)])
+        await until(lambda: running.metric("attempts_total", receiver="soc") == 3)
+        await until(lambda: list(running.answers().values()) == ["HTTP 500"] * 3)
+        soc.handed.clear()
+        running.later(5.1)  # all are due again
+        await until(lambda: set(running.states().values()) == {"delivered"})
+    assert soc.handed == [["a-2", "b-1"]]
+
+
 async def test_open_episodes_are_told_again_until_they_close(tmp_path: Path) -> None:
     soc = Recorder(refresh=60.0, batch=10)
     async with Running(tmp_path, {"soc": soc}) as running:

@@ -20,11 +20,13 @@ from pydantic import SecretStr
 from streams.flow.topics import ALERTS
 from streams.kafka.broker import Broker
 from streams.kafka.topic_admin import ensure_topics
-from streams.settings import Receiver, Settings
+from streams.receivers import WebhookReceiver
+from streams.settings import Settings
 from streams.sinks import open_sinks
 from streams.tell.deliveries import Outbox
 from streams.tell.service import Tell
 from tests.receivers import (
+    LOCAL,
     SECRET,
     Hooks,
     Running,
@@ -137,7 +139,7 @@ async def test_an_offset_is_committed_only_after_its_alert_is_on_disk(
     soc = await hooks()
     settings = Settings(
         broker=own_broker.bootstrap, data_dir=tmp_path, app_id=app_id,
-        receivers={"soc": Receiver(url=soc.url, secret=SecretStr(SECRET), allow_private=True)},
+        receivers={"soc": WebhookReceiver(url=SecretStr(soc.url), secret=SecretStr(SECRET), allow=LOCAL)},
     )  # fmt: skip
     await produce(own_broker, (f"{app_id}-1", alert(app_id)))
 
