@@ -52,11 +52,15 @@ def alert(activity: int = 1, **more: Any) -> Alert:
 
 def delivery(activity: int = 1, **more: Any) -> Delivery:
     """The alert as tell hands it to a receiver."""
-    made = alert(activity, **more)
+    return as_delivery(alert(activity, **more))
+
+
+def as_delivery(made: Alert) -> Delivery:
+    """An alert of detect, as tell hands it to a receiver."""
     return Delivery(
         id=message_id(made),
         uid=made.uid,
-        type=EVENT_TYPES[activity],
+        type=EVENT_TYPES[made.activity],
         occurred=made.at,
         recorded=made.at / 1000,
         body=encode(made),

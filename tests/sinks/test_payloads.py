@@ -15,7 +15,8 @@ from detectors.base import Person
 from streams.sinks import pagerduty, slack, syslog, teams, thehive
 from streams.sinks.base import Delivery
 from streams.sinks.notice import Language, read
-from tests.sinks.notices import HOSTILE, PARCELS, TEST_MESSAGE, deliveries, delivery
+from tests.example_alerts import example_alerts
+from tests.sinks.notices import HOSTILE, PARCELS, TEST_MESSAGE, as_delivery, deliveries, delivery
 
 languages: st.SearchStrategy[Language] = st.sampled_from(["vi", "en"])
 any_alert = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -169,6 +170,20 @@ def test_people_read_their_language(language: Language) -> None:
     assert text in pagerduty.event(notice, KEY, language)["payload"]["summary"]
     assert text.rstrip(".") in thehive.alert(notice, language)["description"].replace("\\", "")
     assert text.encode() in syslog.message(notice, language, "-")
+
+
+@pytest.mark.parametrize("detector", sorted(example_alerts()))
+def test_no_sentence_of_a_detector_is_cut(detector: str) -> None:
+    for made in example_alerts()[detector]:
+        notice = read(as_delivery(made))
+        whole = json.dumps(slack.message(notice, "vi")["blocks"], ensure_ascii=False)
+        whole += json.dumps(teams.message(notice, "vi"), ensure_ascii=False)
+        whole += syslog.message(notice, "en", "-").decode() + thehive.alert(notice, "en")["description"]
+        if notice.stage != "closed":
+            whole += pagerduty.event(notice, KEY, "vi")["payload"]["summary"]
+        assert "…" not in whole
+        assert notice.detector == detector
+        assert all(notice.texts.values())
 
 
 def test_one_episode_is_one_incident_from_its_beginning_to_its_end() -> None:
