@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -99,6 +100,13 @@ def _covers(described: set[str], leaf: str) -> bool:
     parts = leaf.replace("[]", "").split(".")
     known = {re.sub(r"\[\d*\]", "", name) for name in described}
     return any(".".join(parts[:length]) in known for length in range(1, len(parts) + 1))
+
+
+def test_every_room_of_the_house_has_a_floor_in_the_architecture() -> None:
+    [floors] = tomllib.loads(page("pyproject.toml"))["tool"]["importlinter"]["contracts"][1:2]
+    rooms = [room for floor in floors["layers"] for room in floor.split(" | ")]
+    described = set(re.findall(r"`(\w+)(?:/|\.py)`", page("docs/architecture.md")))
+    assert set(rooms) - {"cli"} <= described
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -96,3 +96,13 @@ def test_an_alert_of_the_longest_ids_stays_within_its_limit_and_has_as_many_parc
     assert problems(event) == []
     assert [resource["uid"] for resource in event["resources"]] == list(samples[: len(event["resources"])])
     assert len(event["observables"]) == 1 + len(event["resources"])
+
+
+def test_an_alert_of_a_rule_is_valid_and_names_the_rule() -> None:
+    rule = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+    [alert, *_] = example_alerts()["bulk_read"]
+    for one in states(replace(alert, detector="rule.many_reveals", rule=rule, version="0badcafe")):
+        event = json.loads(ocsf.encode(one))
+        assert problems(event) == []
+        analytic = event["finding_info"]["analytic"]
+        assert (analytic["type"], analytic["uid"], analytic["version"]) == ("Rule", rule, "0badcafe")
