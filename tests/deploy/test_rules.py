@@ -13,6 +13,7 @@ import yaml
 
 from deploy.prometheus import reference
 from streams.cli import COMMANDS
+from streams.sinks.alertmanager import ALERT_NAME
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -164,14 +165,22 @@ def test_alertmanager_takes_its_example_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "receiver"),
-    [(("severity=critical",), "on-call"), (("severity=warning",), "team"), (("severity=info",), "nobody")],
+    ("alertname", "severity", "receiver"),
+    [
+        ("ParcelwatchNotReady", "critical", "on-call"),
+        ("ParcelwatchLagGrowing", "warning", "team"),
+        ("ParcelwatchModelDrift", "info", "nobody"),
+        (ALERT_NAME, "critical", "security"),
+        (ALERT_NAME, "info", "security"),
+    ],
 )
-def test_alertmanager_routes_by_severity(labels: tuple[str, ...], receiver: str) -> None:
+def test_alertmanager_routes_by_severity_and_leaks_to_the_security_team(
+    alertname: str, severity: str, receiver: str
+) -> None:
     file = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
     said = run(
-        "amtool", "prometheus-alertmanager", "config", "routes", "test", f"--config.file={file}", *labels,
-        "alertname=ParcelwatchLagGrowing",
+        "amtool", "prometheus-alertmanager", "config", "routes", "test", f"--config.file={file}",
+        f"alertname={alertname}", f"severity={severity}",
     )  # fmt: skip
     assert said.strip() == receiver
 
