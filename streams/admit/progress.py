@@ -14,7 +14,7 @@ class Progress(msgspec.Struct, array_like=True):
         next: offset admitted next.
         st: running maximum of event time, ms.
         ahead: event time of the last record, when it jumped ahead of `st` by more than a day, else 0.
-        counts: received, admitted, duplicate, rejected/REASON, corrected/CORRECTION.
+        counts: received, admitted, duplicate, rejected/REASON, corrected/CORRECTION; beside them ignored/REASON.
     """
 
     next: int = 0

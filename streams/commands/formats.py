@@ -63,7 +63,7 @@ def list_() -> None:
     "--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries to show, from the first."
 )
 @format_options
-@plain_errors(FileError)
+@plain_errors(FileError, mappings.MappingError)
 def try_(file: str, limit: int, mapping: mappings.Mapping | None, source: Format | None) -> None:
     """Show what each line of FILE (`-`: standard input) becomes; nothing is sent or kept.
 
