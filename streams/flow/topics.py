@@ -70,7 +70,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(
             CONTROL,
             n,
-            "verdicts, suppressions, watchlist, strictness and models: what people decided, kept for ever",
+            "verdicts, suppressions, watchlist, strictness, models and rules: what people decided, kept for ever",
             {**inbound, "retention.ms": "-1"},
             "carrier",
         ),
