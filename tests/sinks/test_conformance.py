@@ -11,6 +11,8 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
+from streams.doctor import Status
+from streams.doctor.network import check_receiver
 from streams.receivers import Receiver
 from streams.settings import load_settings
 from streams.sinks import KINDS, Outcome, Sink, open_sinks
@@ -103,16 +105,20 @@ async def serve() -> AsyncIterator[Serve]:
         yield begin
 
 
-def sink(kind: str, port: int, *, host: str = "127.0.0.1", **more: object) -> Sink:
-    def placed(value: object) -> object:
+def placed(kind: str, port: int, host: str = "127.0.0.1") -> dict[str, object]:
+    """The kind's settings with the server's address."""
+
+    def place(value: object) -> object:
         if isinstance(value, list):
-            return [placed(one) for one in value]
+            return [place(one) for one in value]
         return value.replace("HOST", host).replace("PORT", str(port)) if isinstance(value, str) else value
 
-    given = {name: placed(value) for name, value in SETTINGS[kind].items()}
-    settings = load_settings(
-        receivers={"soc": {"kind": kind, "allow": LOCAL, "timeout": 2.0, **given, **more}}
-    )
+    return {name: place(value) for name, value in SETTINGS[kind].items()}
+
+
+def sink(kind: str, port: int, *, host: str = "127.0.0.1", **more: object) -> Sink:
+    given = {"kind": kind, "allow": LOCAL, "timeout": 2.0, **placed(kind, port, host), **more}
+    settings = load_settings(receivers={"soc": given})
     assert HIDDEN not in repr(settings)
     return open_sinks(settings)["soc"]
 
@@ -190,3 +196,11 @@ async def test_an_attempt_can_be_cancelled(serve: Serve, kind: str) -> None:
     with pytest.raises(asyncio.CancelledError) as caught:
         await attempt
     assert HIDDEN not in "".join(traceback.format_exception(caught.value))
+
+
+@every_kind
+async def test_doctor_can_say_whether_the_receiver_is_there(serve: Serve, kind: str) -> None:
+    receivers = {"soc": {"kind": kind, "allow": LOCAL, **placed(kind, (await serve(b"")).port)}}
+    found = await asyncio.to_thread(check_receiver, "soc", load_settings(receivers=receivers), 2.0)
+    assert found.status is Status.GREEN
+    assert HIDDEN not in repr(found)
