@@ -172,7 +172,10 @@ class Run:
                 run._restart(rng.choice(list(run.pipeline.stages)), rng, set())
             elif ready := [where for where in run.pipeline.stages if run.behind(where)]:
                 run.take(rng.choice(ready), rng.choice((1, 2, 7, 5_000)))
-        return run.finish(rng=rng, crashes=crashes)
+        run.finish(rng=rng, crashes=crashes)
+        # A checkpoint sends what days taught, if a crash kept it back: who reads the log later finds that in it too.
+        run.pipeline.checkpoint()
+        return run.finish()
 
     def replay(self, where: Where, size: int, rng: random.Random | None = None, crashes: int = 0) -> Run:
         """Run one stage alone over the log another run left, from its beginning."""
