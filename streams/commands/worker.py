@@ -38,8 +38,9 @@ def command() -> None:
     configure(settings.log_level)
     keys = Keyring.load(settings.keys_path)
     with own_data_dir(settings):
+        # First: to who lacks a right, a topic may look as if it were not there.
+        check_rights(settings, "worker", timeout=30.0)
         ensure_topics(settings)
-        check_rights(settings, "worker")
         asyncio.run(run_worker(settings, keys))
 
 

@@ -20,7 +20,7 @@ from streams.broker_security import BrokerSecurity
 from streams.cli import main
 from streams.flow.connection import login_problem
 from streams.flow.control import ControlRecord
-from streams.flow.topics import ACCESS_EVENTS, ALERTS, PARCEL_CONTEXT
+from streams.flow.topics import ACCESS_EVENTS, PARCEL_CONTEXT, PARCEL_LOG
 from streams.kafka.broker import Broker
 from streams.kafka.broker_config import free_port
 from streams.kafka.broker_login import Login
@@ -151,7 +151,9 @@ def test_a_start_without_a_right_ends_with_what_is_missing_and_who_grants_it(
 ) -> None:
     all_but_one = tuple(
         Right(
-            right.kind, right.name, tuple(o for o in right.operations if (right.name, o) != (ALERTS, "WRITE"))
+            right.kind,
+            right.name,
+            tuple(o for o in right.operations if (right.name, o) != (PARCEL_LOG, "WRITE")),
         )
         for right in rights(secured.settings("mute"), "worker")
     )
@@ -161,7 +163,7 @@ def test_a_start_without_a_right_ends_with_what_is_missing_and_who_grants_it(
         monkeypatch.setenv(name, value)
     result = CliRunner().invoke(main, ["worker"])
     assert result.exit_code == 1
-    assert f"user mute of {secured.broker.bootstrap} lacks WRITE on topic alerts;" in result.output
+    assert f"user mute of {secured.broker.bootstrap} lacks WRITE on topic parcel-log;" in result.output
     assert "`parcelwatch topics acls worker --user mute` prints the commands" in result.output
 
 
