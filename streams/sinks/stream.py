@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PIECE = 64 * 1024
-#: Seconds a refusal may take, besides the time the handshake took twice.
+#: Seconds a refusal may take, besides the time that connecting took.
 _PATIENCE = 0.05
 
 
@@ -40,20 +40,43 @@ async def send(address: str, port: int, data: bytes, *, host: str, context: ssl.
         ssl.SSLError: no trust in its certificate, or no TLS there.
         OSError: no connection, or it was lost.
     """
+    began = asyncio.get_running_loop().time()
     reader, writer = await asyncio.open_connection(address, port)
     try:
         if context is None:
+            await _listen(reader, began, _refuse)
             writer.write(data)
             writer.write_eof()
             await writer.drain()
             if await reader.read(1):
                 raise AnsweredError
         else:
-            await _send_encrypted(reader, writer, data, host, context)
+            await _send_encrypted(reader, writer, data, host, context, began)
     finally:
         writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+async def _listen(reader: asyncio.StreamReader, began: float, hear: Callable[[bytes], None]) -> None:
+    """Give the other side a moment to say no, before anything is sent to it.
+
+    One that has no room for us, or in TLS 1.3 wants a certificate we have not, closes when our side of the
+    connection is long made; and that must not look like one that closes because it has read all.
+
+    Raises:
+        ConnectionResetError: it has closed.
+    """
+    clock = asyncio.get_running_loop().time
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE + clock() - began):
+            while piece := await reader.read(_PIECE):
+                hear(piece)
+            raise ConnectionResetError(errno.ECONNRESET, "closed at once")
+
+
+def _refuse(_: bytes) -> None:
+    raise AnsweredError
 
 
 async def _send_encrypted(
@@ -62,6 +85,7 @@ async def _send_encrypted(
     data: bytes,
     host: str,
     context: ssl.SSLContext,
+    began: float,
 ) -> None:
     # By hand, since asyncio's own TLS closes without waiting for the other side's end of the stream.
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -91,19 +115,15 @@ async def _send_encrypted(
             await flush()
             return done
 
-    began = asyncio.get_running_loop().time()
+    def hear(piece: bytes) -> None:
+        # Tickets for a next session may come, or a refusal, which is raised.
+        incoming.write(piece)
+        with suppress(ssl.SSLWantReadError):
+            if tls.read(1):
+                raise AnsweredError
+
     await run(tls.do_handshake)
-    # In TLS 1.3 the other side may refuse us when our handshake is long done: that is listened for before
-    # anything is sent. One that says anything in its favour (a ticket for the next session) is not waited for.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE + 2 * (asyncio.get_running_loop().time() - began)):
-            piece = await reader.read(_PIECE)
-            if not piece:
-                raise ConnectionResetError(errno.ECONNRESET, "closed after the handshake")
-            incoming.write(piece)
-    with suppress(ssl.SSLWantReadError):
-        if tls.read(1):
-            raise AnsweredError
+    await _listen(reader, began, hear)
     await run(lambda: tls.write(data))
     # Says that this is the end, and does not wait; `unwrap` called again would not wait either.
     with suppress(ssl.SSLWantReadError):

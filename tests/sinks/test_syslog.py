@@ -210,6 +210,10 @@ def hang(connection: socket.socket) -> None:
     threading.Event().wait(0.6)
 
 
+def leave(connection: socket.socket) -> None:
+    """Has no room for another connection, or nobody behind it."""
+
+
 def answer(connection: socket.socket) -> None:
     connection.recv(10)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -228,6 +232,7 @@ def reset(connection: socket.socket) -> None:
     ("talk", "said"),
     [
         (hang, "not taken within 0.3 s"),
+        (leave, "no connection: Connection reset by peer"),
         (answer, "the other side answered"),
         (reset, "no connection: "),
     ],
