@@ -88,11 +88,11 @@ def command(file: str, topic: str, speed: float, mapping: Mapping | None, source
     if topic == STAFF_DIRECTORY and math.isfinite(speed):
         raise click.UsageError("the staff directory has no event times; leave --speed out")
     settings = load_settings()
-    partitions = topic_partitions(settings, topic)
     if source is not None and settings.input_format != Native.name:
         raise click.UsageError(
             f"the workers read {settings.input_format} (input_format); leave --format out, lines go as they are"
         )
+    partitions = topic_partitions(settings, topic)
     tally, asides = Tally(), Counter[str]()
 
     def put_aside(aside: Aside) -> None:

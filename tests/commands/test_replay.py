@@ -26,6 +26,7 @@ from streams.kafka.broker import Broker
 from streams.kafka.sender import Pace, SendError, Tally, producer
 from streams.kafka.topic_admin import admin_client, ensure_topics
 from streams.settings import Settings
+from tests.format_examples import trail
 
 PARTITIONS = 4
 
@@ -117,6 +118,36 @@ def test_the_command_sends_a_mapped_csv_and_says_what_became_of_it(
     result = run(settings.broker, str(path), *mapping)
     assert result.exit_code == 0, result.output
     assert re.search(r"^1,000 sent, 0 failed, [\d.]+ s, [\d,]+/s to access-events$", result.output, re.M)
+
+
+@pytest.mark.broker
+async def test_a_log_in_a_format_of_its_own_goes_as_native_events_under_their_actors(
+    settings: Settings, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = tmp_path / "trail.json"
+    records = [trail(eventID=str(n), userIdentity={"userName": f"nv{n}"}) for n in range(50)]
+    path.write_bytes(orjson.dumps({"Records": [*records, {}, {"eventName": "PutObject"}]}))
+    starts = await ends(settings.broker, ACCESS_EVENTS)
+    words = [str(path), "--format", "cloudtrail", "--set", "carrier=vnx"]
+    result = await asyncio.to_thread(run, settings.broker, *words)
+    assert result.exit_code == 0, result.output
+    assert "50 sent, 0 failed" in result.output
+    assert "not sent: 1 refused, not_this_format;" in result.output
+    assert "not sent: 1 ignored;" in result.output
+    there = [record for log in (await since(settings.broker, starts)).values() for record in log]
+    assert {key for key, _ in there} == {f"nv{n}".encode() for n in range(50)}
+    assert {orjson.loads(value)["carrier"] for _, value in there} == {"vnx"}
+
+
+def test_a_foreign_log_is_not_translated_for_workers_that_read_it_as_it_is(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARCELWATCH_INPUT_FORMAT", "ecs")
+    words = [str(tmp_path / "log"), "--format", "cloudtrail", "--set", "carrier=vnx"]
+    result = run("127.0.0.1:9", *words)
+    assert "the workers read ecs (input_format); leave --format out" in result.output
+    result = run("127.0.0.1:9", *words, "--topic", PARCEL_CONTEXT)
+    assert "--format: only for access-events" in result.output
 
 
 @pytest.mark.broker
