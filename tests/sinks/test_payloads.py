@@ -19,7 +19,7 @@ from tests.example_alerts import example_alerts
 from tests.sinks.notices import HOSTILE, PARCELS, TEST_MESSAGE, as_delivery, deliveries, delivery
 
 languages: st.SearchStrategy[Language] = st.sampled_from(["vi", "en"])
-any_alert = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+any_alert = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEY = "k" * 32
 
 
