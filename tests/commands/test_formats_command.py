@@ -61,7 +61,8 @@ def test_what_admit_would_refuse_is_said_beforehand(run: Callable[..., Result], 
     assert result.exit_code == 1
     assert "time_without_offset at $.time" in result.output
     assert "invalid_records at $.records" in result.output
-    assert "there is no action 'open'; the actions are" in run("formats", "try", "log.csv", *words, "action=open").output
+    wrong = run("formats", "try", "log.csv", *words, "action=open").output
+    assert "there is no action 'open'; the actions are" in wrong
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ async def test_a_worker_reads_cloudevents_in_both_modes_and_rejects_the_rest_by_
             Child("worker", tmp_path / "log", environment).running(),
             aiohttp.ClientSession() as session,
         ):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while await _counted(session, port) != EXPECTED:  # noqa: ASYNC110  # another process sets no event
                     await asyncio.sleep(0.1)
         assert await _reasons(settings, 3) == ["batch", "not_this_format", "null_value"]
