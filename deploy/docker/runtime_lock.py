@@ -27,7 +27,12 @@ def blocks() -> dict[str, str]:
     """Entries of requirements.lock by package name."""
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     found = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
-    return {canonicalize_name(re.split(r"[=<>! ;\[]", block, maxsplit=1)[0]): block for block in found}
+    entries: dict[str, str] = {}
+    for block in found:
+        # A package has several entries where its version depends on Python's.
+        name = canonicalize_name(re.split(r"[=<>! ;\[]", block, maxsplit=1)[0])
+        entries[name] = entries.get(name, "") + block
+    return entries
 
 
 def needed(locked: dict[str, str]) -> set[str]:
