@@ -9,6 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ async def test_an_episode_fires_grows_and_resolves(alertmanager: Alertmanager) -
     opened = delivery(1)
     assert (await attempt(sink, opened)).status == 200
     await until(lambda: alertmanager.statuses(opened.uid) == [("firing", "critical")])
+    [active] = await alertmanager.active()
+    ends = datetime.fromisoformat(active["endsAt"]).timestamp()
+    assert ends == pytest.approx(time.time() + 4 * 60.0, abs=10.0)
     _, labels, annotations = alertmanager.told[0]
     assert labels == {
         "alertname": "ParcelDataLeak", "severity": "critical", "detector": "bulk_read", "carrier": "vnx",

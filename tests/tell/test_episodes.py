@@ -154,8 +154,12 @@ async def test_open_episodes_are_told_again_until_they_close(tmp_path: Path) -> 
         soc.handed.clear()
         running.later(60.1)
         await until(lambda: soc.handed == [["b-1", "a-2"]])
+        running.later(30.0)  # nothing is due, as what comes next shows
+        await running.tell.take([severe("d-3", 4, 3)])
+        await until(lambda: running.states().get("d-3") == "delivered")
+        assert soc.handed == [["b-1", "a-2"], ["d-3"]]
         soc.says = {"a-2": [Outcome("retry", "HTTP 500", 500)]}
-        running.later(60.1)
+        running.later(30.1)
         await until(lambda: running.metric("refreshes_total", receiver="soc", outcome="failed") == 1)
         # What could not be told again stays what it was: delivered.
         assert set(running.states().values()) == {"delivered"}
@@ -164,6 +168,20 @@ async def test_open_episodes_are_told_again_until_they_close(tmp_path: Path) -> 
         soc.handed.clear()
         running.later(60.1)
         await until(lambda: soc.handed == [["b-1"]])
+
+
+async def test_growth_that_did_not_arrive_ends_no_episode_but_a_close_does(tmp_path: Path) -> None:
+    soc = Recorder(refresh=60.0, batch=10)
+    soc.says = {id_: [Outcome("refused", "HTTP 400", 400)] for id_ in ("a-2", "b-2")}
+    async with Running(tmp_path, {"soc": soc}) as running:
+        await running.tell.take(
+            [severe(id_, 4, int(id_[2]) if id_ == "a-2" else 1) for id_ in ("a-1", "b-1", "a-2")]
+        )
+        await running.tell.take([severe("b-2", 4, 3)])
+        await until(lambda: list(running.states().values()).count("undelivered") == 2)
+        soc.handed.clear()
+        running.later(60.1)
+        await until(lambda: soc.handed == [["a-1"]])
 
 
 def test_an_outbox_of_an_older_version_is_taken_over_with_its_deliveries(tmp_path: Path) -> None:
