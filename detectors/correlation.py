@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
+from itertools import count
 from math import ceil, floor
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -123,7 +124,8 @@ def observe(
     now = max(at, int(window.rows[-1][0] or 0)) if window.rows else at
     start = now - about.timespan * 1000
     born = 3 if about.type == "temporal_ordered" else 0
-    window.rows = [row for row in window.rows if (row[born] or 0) >= start]
+    if window.rows and (born or (window.rows[0][0] or 0) < start):
+        window.rows = [row for row in window.rows if (row[born] or 0) >= start]
     if at < start:
         return None, touch.time
     metric: float | None = None
@@ -201,10 +203,7 @@ def sample_shift(about: Correlation) -> int:
     >>> [sample_shift(Correlation("value_count", ("a",), 60, count=n)) for n in (10, 60, 61, 1_000)]
     [0, 0, 1, 5]
     """
-    shift = 0
-    while about.count / 2**shift > EXACT:
-        shift += 1
-    return shift
+    return next(shift for shift in count() if about.count / 2**shift <= EXACT)
 
 
 def _insert(rows: list[Row], row: Row) -> None:
@@ -229,6 +228,8 @@ def _bound(about: Correlation, window: Window, group: int) -> None:
     """Keep a group within its bounds: forget what cannot matter to the threshold, else merge."""
     exact = about.type in ("event_count", "value_count") and about.count <= EXACT
     most = floor(max(about.count, 0)) + 2 if exact else MOST
+    if len(window.rows) <= most:
+        return
     mine = [row for row in window.rows if row[1] == group]
     if len(mine) <= most:
         return
@@ -275,7 +276,7 @@ def _chain(window: Window, at: int, group: int, slot: int) -> None:
 
 def _metric(about: Correlation, window: Window, group: int, start: int) -> float | None:
     """The metric of a group, None when there is nothing to measure."""
-    rows: list[Any] = [row for row in window.rows if row[1] == group]
+    rows: list[Any] = [row for row in window.rows if row[1] == group] if about.groups else window.rows
     kind = about.type
     if kind == "temporal":
         present = {row[2] for row in rows}

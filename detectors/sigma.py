@@ -126,6 +126,7 @@ class Live:
         self.quiet = rule.quiet
         self.match = compile_node(rule.when) if rule.when else None
         self.slots = [before[name] for name in rule.correlation.rules] if rule.correlation else []
+        self.needs = frozenset(live.rule.name for live in self.slots)
         self.children = frozenset(n for n, live in enumerate(self.slots) if live.rule.correlation)
         content = msgspec.json.encode(rule) + b"".join(live.tag.encode() for live in self.slots)
         self.tag: str = f"{self.name}-{blake2b(content, digest_size=6).hexdigest()}"
@@ -192,9 +193,9 @@ class Engine:
                     continue
                 metric = None
             else:
-                slots = [n for n, source in enumerate(live.slots) if source.rule.name in hits]
-                if not slots:
+                if hits.keys().isdisjoint(live.needs):
                     continue
+                slots = [n for n, source in enumerate(live.slots) if source.rule.name in hits]
                 about = live.rule.correlation
                 assert about is not None, "a rule has a condition or a correlation"
                 window = state.windows.setdefault(live.key, Window())
@@ -258,7 +259,7 @@ def compile_node(node: Node) -> Callable[[Touch], bool]:
         args = [compile_node(arg) for arg in node.args]
         if op == "not":
             return lambda touch: not args[0](touch)
-        return _all(args) if op == "and" else _any(args)
+        return args[0] if len(args) == 1 else _joined(args, every=op == "and")
     get = value_of(node.field)
     if op in ("null", "exists"):
         return lambda touch: (get(touch) is None) == (op == "null")
@@ -271,15 +272,19 @@ def compile_node(node: Node) -> Callable[[Touch], bool]:
     return lambda touch: (value := get(touch)) is not None and compare(value, wanted)
 
 
-def _all(args: list[Callable[[Touch], bool]]) -> Callable[[Touch], bool]:
-    return lambda touch: all(arg(touch) for arg in args)
-
-
-def _any(args: list[Callable[[Touch], bool]]) -> Callable[[Touch], bool]:
-    return lambda touch: any(arg(touch) for arg in args)
+def _joined(args: list[Callable[[Touch], bool]], *, every: bool) -> Callable[[Touch], bool]:
+    """All or any of some conditions; one or two, as most are, without a generator."""
+    first, last = args[0], args[-1]
+    if len(args) <= 2:
+        return (lambda touch: first(touch) and last(touch)) if every else (lambda t: first(t) or last(t))
+    together = all if every else any
+    return lambda touch: together(arg(touch) for arg in args)
 
 
 def _text(get: Callable[[Touch], Any], op: str, wanted: str) -> Callable[[Touch], bool]:
+    if op == "like" and not set("*?[") & set(wanted):
+        plain = wanted.lower()
+        return lambda touch: (value := get(touch)) is not None and value.lower() == plain
     regex = re.compile(wanted if op == "re" else translate(wanted if op == "likec" else wanted.lower()))
     found = regex.search if op == "re" else regex.match
     fold = op == "like"
