@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from click.testing import CliRunner, Result
 
 from streams.cli import main
@@ -38,6 +38,7 @@ from streams.kafka.topic_admin import ensure_topics
 from streams.privacy.tokens import Keyring
 from streams.settings import Settings
 from streams.simulator import SimulationConfig, simulate
+from tests.ocsf_checks import problems
 
 PARTITIONS = 3
 NAMES = {ACCESS_EVENTS: "events", PARCEL_CONTEXT: "context", STAFF_DIRECTORY: "directory"}
@@ -228,16 +229,16 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield made
 
 
-async def values(settings: Settings, topic: str) -> list[bytes]:
-    """Values of all records of a topic, partition after partition."""
+async def all_records(settings: Settings, topic: str) -> list[ConsumerRecord]:
+    """All records of a topic, partition after partition."""
     places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     async with AIOKafkaConsumer(bootstrap_servers=settings.broker, auto_offset_reset="earliest") as consumer:
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        found: list[bytes] = []
+        found: list[ConsumerRecord] = []
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += [record.value for record in records]
+                found += records
         return found
 
 
@@ -281,9 +282,17 @@ async def test_kafka_and_backtest_give_the_same_alerts_byte_for_byte(
         finally:
             worker.send_signal(signal.SIGTERM)
             worker.wait()
-    through_kafka = await values(settings, ALERTS)
+    records = await all_records(settings, ALERTS)
     monkeypatch.setenv("PARCELWATCH_KEYS_FILE", str(settings.keys_path))
     result = await asyncio.to_thread(run, *options(logs), "--partitions", str(PARTITIONS))
     assert result.exit_code == 0, result.output
-    assert sorted(through_kafka) == sorted((tmp_path / "alerts.ndjson").read_bytes().splitlines())
-    assert through_kafka, "two silent runs would prove nothing"
+    assert sorted(record.value for record in records) == sorted(
+        (tmp_path / "alerts.ndjson").read_bytes().splitlines()
+    )
+    assert records, "two silent runs would prove nothing"
+    for record in records:
+        event, headers = orjson.loads(record.value), dict(record.headers)
+        assert problems(event) == []
+        assert record.key.decode() == event["actor"]["user"]["uid"]
+        assert (headers["ce_specversion"], headers["content-type"]) == (b"1.0", b"application/json")
+        assert headers["ce_id"].decode() == event["metadata"]["uid"]

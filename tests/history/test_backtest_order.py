@@ -34,7 +34,7 @@ def test_a_log_that_runs_backwards_is_named(run: Callable[[list[str]], Result]) 
 
 
 def test_a_log_put_together_in_the_wrong_order_is_named(run: Callable[[list[str]], Result]) -> None:
-    times = [f"2026-11-{day:02}T09:{n // 100:02}:00+07:00" for day in (3, 2, 1) for n in range(4_500)]
+    times = [f"2026-11-{day:02}T09:{n // 100:02}:00+07:00" for day in (2, 1) for n in range(4_100)]
     assert "not in order" in run([f"{time},mine,s1,view,P{n}\n" for n, time in enumerate(times)]).stderr
 
 
