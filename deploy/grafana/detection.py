@@ -148,7 +148,7 @@ def _silence() -> list[object]:
             "Grows by a second a second when nobody sends anything.",
             "s",
             Query(
-                f"time() - max by (stage) ({select('parcelwatch_event_time_timestamp_seconds', stage='admit')} > 0)",
+                f"time() - max by (stage) ({select('parcelwatch_event_time_timestamp_seconds', stage='admit')} > 1e8)",
                 "admit",
             ),
         ),

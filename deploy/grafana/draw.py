@@ -152,7 +152,7 @@ def short(value: float, unit: str) -> str:
     if math.isnan(value):
         return "no data"
     if unit == "percentunit":
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:,.0f} %" if value >= 1 else f"{value * 100:.3g} %"
     if unit == "s" and value and abs(value) < 1:
         return f"{value * 1000:.3g} ms"
     scales = [(1 << 30, " GiB"), (1 << 20, " MiB")] if unit == "bytes" else [(10**6, " M"), (10**3, " k")]
@@ -229,9 +229,10 @@ def _lines(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, window: Wi
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if lines:
+        across = panel["gridPos"]["w"] / 24
         axes.legend(
-            fontsize=5.5, ncols=4, loc="upper left", bbox_to_anchor=(-0.12, -0.13), frameon=False, handlelength=1,
-            columnspacing=1, borderpad=0,
+            fontsize=5.5, ncols=4 if max(map(len, lines)) < 24 else 2, loc="upper left", frameon=False,
+            bbox_to_anchor=(-0.034 / (across - 0.052), -0.13), handlelength=1, columnspacing=1, borderpad=0,
         )  # fmt: skip
     else:
         axes.text(0.5, 0.5, "No data", transform=axes.transAxes, ha="center", fontsize=9, color="#8e8e8e")
