@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors import patterns
@@ -21,6 +21,8 @@ from detectors.testing import DAY, HOUR, MINUTE, at, touch
 from tests.rule_sets import RULES, VIEWED, a_rule
 
 NINE = at()
+#: The machine may be busy; what takes too long is told by its own test.
+quick = settings(max_examples=30, deadline=None)
 
 
 def views(*times: int, **more: object) -> list[Touch]:
@@ -113,6 +115,7 @@ def test_a_group_the_log_does_not_name_counts_nowhere() -> None:
     assert fired(about, views(0, 1_000, site="S1")) == [None, 2]
 
 
+@quick
 @given(st.integers(0, 2**32))
 @example(1)
 def test_whatever_one_person_does_rules_remember_a_bounded_number_of_rows(seed: int) -> None:
@@ -153,6 +156,7 @@ def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:
     assert patterns.fault(pattern)
 
 
+@quick
 @given(
     st.from_regex(
         r"([ab.](\*|\+|\?|\{1,3\}|\{2,\})?|\((\?:)?[ab.]{1,2}(\|[ab])?\)(\*|\+|\?)?){1,12}", fullmatch=True
@@ -197,6 +201,7 @@ _trees = st.recursive(
 )
 
 
+@quick
 @given(_trees | st.just(Node("and")))
 def test_a_condition_either_has_a_fault_or_runs(node: Node) -> None:
     if not fault(RuleSet((a_rule("r", node),))):

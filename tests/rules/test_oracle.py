@@ -27,7 +27,7 @@ from streams.rules.source import parse_documents
 LOG = {"product": "parcelwatch", "category": "access"}
 COLUMNS = [name for name in FIELDS if name != "time"]
 START = at(hour=8)
-oracle = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+oracle = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ACTIONS = ("view", "search", "export", "reveal")
 SITES = ("HN-03", "HN-13", "SG-3", "a*b", "[x]", "50%", "u_v")

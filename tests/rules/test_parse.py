@@ -163,7 +163,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_do_more_than_raise_the_error_of_rules(raw: bytes) -> None:
     try:
@@ -172,7 +172,7 @@ def test_no_bytes_do_more_than_raise_the_error_of_rules(raw: bytes) -> None:
         assert str(exc)  # noqa: PT017  # it may raise this or nothing
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(range(34)), _values), min_size=1, max_size=3), st.randoms())
 def test_no_rule_that_is_nearly_right_does_more_either(
     changes: list[tuple[int, object]], rng: object
