@@ -13,7 +13,6 @@ import msgspec
 
 from detectors import DETECTORS
 from detectors.base import Detector
-from streams.admit.stage import AdmitStage
 from streams.admit.validate import RefusalError
 from streams.detect.actors import ActorCodec
 from streams.flow.events import ACCESS_SOURCE, CONTEXT_SOURCE, CONTROL_SOURCE, Block, decode_block, source_id
@@ -250,8 +249,7 @@ class Run:
 
     def table(self, where: Where, *, progress: bool = True) -> dict[bytes, bytes]:
         """The states of the stage at one place."""
-        table = TABLES.get(where[0], "admit")
-        states = self.states(progress=progress)
+        table, states = TABLES.get(where[0], "admit"), self.states(progress=progress)
         return {key: value for (name, n, key), value in states.items() if (name, n) == (table, where[1])}
 
     def people(self) -> dict[bytes, Any]:
@@ -267,9 +265,8 @@ class Run:
 
     def counts(self, where: Where) -> dict[str, int]:
         """received, admitted, duplicate, rejected, as the admit stage at this place has them."""
-        stage = self.pipeline.stages[where]
-        assert isinstance(stage, AdmitStage)
-        return {name: stage.counts[name] for name in ("received", "admitted", "duplicate", "rejected")}
+        counts = self.pipeline.stages[where].counts
+        return {name: counts[name] for name in ("received", "admitted", "duplicate", "rejected")}
 
     def rejected(self, where: Where) -> set[int]:
         """Offsets of an inbound partition that the rejected topic names."""
