@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -28,8 +27,9 @@ _FLAGS = re.compile(r"\(\?[ims]{1,3}\)")
 #: Characters of a title and a description.
 LONGEST_TEXT = 500
 _TOKEN = re.compile(r"[A-Za-z0-9]{1,8}\.[A-Za-z0-9_.-]{1,255}")
-#: Most rules a correlation may refer to.
-MOST_SLOTS = 16
+#: Most rules a correlation may refer to, largest number that is compared with (beyond, floats skip whole numbers), and
+#: most distinct values that are counted (their sample is taken by a hash of 32 bits).
+MOST_SLOTS, LARGEST, MOST_DISTINCT = 16, 1 << 53, 1_000_000_000
 
 
 def fault(rules: RuleSet) -> tuple[str, str] | None:
@@ -148,7 +148,7 @@ def field_fault(name: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def _correlation_fault(about: Correlation, before: dict[str, Rule]) -> str:
@@ -163,7 +163,9 @@ def _correlation_fault(about: Correlation, before: dict[str, Rule]) -> str:
             f"its timespan is 1 second to {LONGEST // 86_400} days: what a person did longer ago is not kept"
         )
     if about.op not in COMPARE or not _is_number(about.count):
-        return f"its condition compares a number by one of {', '.join(COMPARE)}"
+        return f"its condition compares a number of at most {LARGEST:,} by one of {', '.join(COMPARE)}"
+    if about.type == "value_count" and about.count > MOST_DISTINCT:
+        return f"no more than {MOST_DISTINCT:,} distinct values are counted; lower its threshold"
     if not 0 <= about.percentile <= 100:
         return "its percentile is 0 to 100"
     if about.groups and len(about.groups) != len(about.rules):

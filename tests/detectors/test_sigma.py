@@ -212,3 +212,17 @@ def test_the_capacity_of_a_correlation_follows_its_threshold() -> None:
     assert capacity(Correlation("event_count", ("a",), 60, count=5)) == 7
     assert capacity(Correlation("event_count", ("a",), 60, count=5_000)) == MOST
     assert capacity(Correlation("temporal", ("a", "b"), 60)) == 2
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 2.0**60])
+def test_a_number_no_touch_can_reach_is_a_fault_not_an_error(number: float) -> None:
+    assert "is a number" in node_fault(Node("gte", "records", number))
+
+
+@pytest.mark.parametrize("threshold", [1e9, 1e12, 1e15])
+def test_a_threshold_of_distinct_values_either_has_a_fault_or_runs(threshold: float) -> None:
+    about = Correlation("value_count", ("viewed",), 60, count=threshold, fields=("parcel",))
+    rules = RuleSet((VIEWED, a_rule("c", about=about)))
+    assert (fault(rules) is None) == (threshold == 1e9)
+    if fault(rules) is None:
+        assert fired(about, views(0, 1)) == [None, None]
