@@ -69,7 +69,7 @@ class CloudEvents(Format):
 
 def _content_type(headers: Headers) -> str:
     for name, value in headers:
-        if name.lower() == "content-type":
+        if name.lower() == "content-type" and value is not None:
             return value.decode(errors="replace").strip().lower()
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from streams.formats.base import Format, json_elements, json_object
 from streams.formats.mapping import Mapping, MappingError, compiled
 from streams.formats.native import native_fields
 from streams.formats.paths import lookup, put_at
+
+#: Bytes that a record's entries may come to. Each has what they share, so that few bytes may become very many.
+LARGEST_WHOLE = 8 << 20
 
 
 class Mapped(Format):
@@ -54,8 +58,14 @@ class Mapped(Format):
             yield value, self._cells(value)
             return
         raws = json_elements(value) if mapping.each and value.lstrip()[:1] == b"[" else [value]
+        whole = 0
         for raw in raws:
-            yield from self._elements(raw)
+            for entry, document in self._elements(raw):
+                whole += len(entry)
+                if whole > LARGEST_WHOLE:
+                    text = f"the entries, each with what they share, have more than {LARGEST_WHOLE} bytes"
+                    raise RefusalError("too_large", text, f"$.{mapping.each}")
+                yield entry, document
 
     def _elements(self, value: bytes) -> Iterator[tuple[bytes, Any]]:
         """A JSON object, or each element of the list that the mapping names in it."""
@@ -104,6 +114,7 @@ def csv_cells(line: str, delimiter: str = ",") -> list[str]:
     """The cells of one record of CSV, which may hold line breaks in quotes. Raises RefusalError."""
     csv.field_size_limit(1 << 24)
     try:
-        return next(csv.reader(line.splitlines(keepends=True), delimiter=delimiter), [])
+        # As lines end in files: a form feed or U+2028 within a statement would hide what stands behind it.
+        return next(csv.reader(StringIO(line, newline=""), delimiter=delimiter), [])
     except csv.Error:
         raise RefusalError("not_this_format", "the line is not CSV") from None

@@ -189,6 +189,22 @@ def test_a_log_that_does_not_say_whose_it_is_needs_the_carrier(name: str) -> Non
         FORMATS[name]()
 
 
+@pytest.mark.parametrize("hidden", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_no_odd_line_break_hides_what_stands_behind_it_in_a_statement(hidden: str) -> None:
+    entry = f"AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.shipments,select /*{hidden}*/ 'VN1',<not logged>"
+    line = f"2026-11-24 08:03:21.120 +07 [12] nv0231@tms LOG:  {entry}".encode()
+    for value in (csvlog(entry), line):
+        [found] = made("pgaudit", IDS).entries(value)
+        assert isinstance(found.outcome, dict)
+        assert found.outcome["parcels"] == ["VN1"]
+
+
+def test_a_header_without_a_value_is_as_if_it_were_not_there() -> None:
+    headers: list[Any] = [("content-type", None), ("ce_subject", None), *HEADERS[:-1]]
+    [found] = made("cloudevents").entries(orjson.dumps(NATIVE), headers)
+    assert isinstance(found.outcome, dict)
+
+
 def test_a_binary_event_that_is_refused_can_be_read_again_without_its_headers() -> None:
     for value in (b'{"actor":1}', b"\xff\xfe", b""):
         [entry] = CE.entries(value, HEADERS)

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from streams.admit.translation import IgnoredError
+from streams.admit.validate import RefusalError
 from streams.formats.catalogue import input_format, make_format
 from streams.formats.mapping import Mapping, MappingError
 from streams.formats.paths import lookup
@@ -83,6 +84,18 @@ def test_each_element_of_a_list_is_an_event_with_what_the_record_says(file: Path
         {"actor": "nv1", "parcels": ["a"], "records": 3, "site": "HN"},
         {"actor": "nv1", "parcels": ["b"], "site": "HN"},
     ]
+
+
+def test_entries_that_share_too_much_are_refused_as_one_record(file: Path) -> None:
+    """Each refused one is kept with what it shares: 100 kB of a thousand entries would be 100 MB in `rejected`."""
+    text = 'each = "rows"\n[fields]\nactor = "user"\n'
+    rows = [{"user": "nv1"}] * 1_000
+    assert len(outcomes(file, text, orjson.dumps({"note": "x" * 1_000, "rows": rows}))) == 1_000
+    parts = [{"note": "x" * 10_000, "rows": rows[:100]}] * 10
+    for large in ({"note": "x" * 100_000, "rows": rows}, parts):
+        [refusal] = outcomes(file, text, orjson.dumps(large))
+        assert isinstance(refusal, RefusalError)
+        assert (refusal.reason, refusal.where) == ("too_large", "$.rows")
 
 
 @pytest.mark.parametrize(
