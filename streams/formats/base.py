@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from posixpath import normpath
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -132,9 +133,13 @@ class Format(ABC):
 
     def _match(self, document: Any, fields: dict[str, Any]) -> None:
         text = scalar(lookup(document, self.mapping.text)) if self.mapping.text else self.text(document)
-        text = text[:LONGEST_TEXT]
-        tried = ((p, list(islice(e.finditer(text), MOST_PARCELS + 1))) for e, p in self._patterns)
+        head = text[:LONGEST_TEXT]
+        tried = ((p, list(islice(e.finditer(head), MOST_PARCELS + 1))) for e, p in self._patterns)
         pattern, found = next(((p, matches) for p, matches in tried if matches), (None, []))
+        if pattern is None and len(text) > LONGEST_TEXT:
+            # Not ignored: a long comment in a statement would hide what it reads.
+            said = f"no pattern matches in the first {LONGEST_TEXT} characters of the text, and it is longer"
+            raise RefusalError("too_large", said)
         if pattern is None:
             raise IgnoredError("no_pattern")
         groups = found[0].re.groupindex
@@ -200,6 +205,29 @@ def number_time(value: Any, where: str, zone: Any) -> str:
     if at is None:
         raise RefusalError("invalid_time", "no calendar has this time", where)
     return at
+
+
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_UNRESERVED = re.compile(r"%(?:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
+
+
+def resolved(url: str) -> str:
+    """A URL or its path, as servers take it (RFC 3986, 6.2.2): else who writes `/%73hipments/VN1` is not seen.
+
+    What may not stand in a path by itself stays encoded, so that no value is decoded twice.
+
+    >>> resolved("/%73hipments//x/../VN1?q=%2F"), resolved("https://tms/./a/")
+    ('/shipments/VN1?q=%2F', 'https://tms/a/')
+    """
+    if "%" not in url and "//" not in url and "/." not in url:
+        return url
+    url = _UNRESERVED.sub(lambda found: unquote(found[0]), url)
+    origin = found[0] if (found := _AUTHORITY.match(url)) else ""
+    path, mark, query = url.removeprefix(origin).partition("?")
+    if path.startswith("/"):
+        slash = "/" if path.endswith(("/", "/.", "/..")) else ""
+        path = "/" + (normpath(path).strip("/") + slash).lstrip("/")
+    return origin + path + mark + query
 
 
 IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")

@@ -7,7 +7,7 @@ from typing import Any
 from detectors.base import ACTIONS
 from streams.admit.translation import IgnoredError
 from streams.admit.validate import RefusalError
-from streams.formats.base import Format, address, required
+from streams.formats.base import Format, address, required, resolved
 from streams.formats.paths import text, texts
 
 #: Action by event.type, where event.action is none of parcelwatch's; deleting and creating show nobody anything.
@@ -42,7 +42,7 @@ class Ecs(Format):
         }
 
     def text(self, document: Any) -> str:
-        return text(document, "url.path", "url.original", "url.full")
+        return resolved(text(document, "url.path", "url.original", "url.full"))
 
     def _action(self, document: Any) -> str:
         action = text(document, "event.action")

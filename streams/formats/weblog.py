@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.admit.translation import Headers, IgnoredError
 from streams.admit.validate import RefusalError
-from streams.formats.base import Format, address, required
+from streams.formats.base import Format, address, required, resolved
 from streams.formats.mapped import text_of
 from streams.formats.mapping import Mapping, MappingError, compiled
 from streams.formats.times import common_log
@@ -20,6 +20,7 @@ COMBINED = (
     r'^(?P<ip>\S+) \S+ (?P<actor>[^\[]+?) \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" '
     r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?: "(?:[^"\\]|\\.)*" "(?P<agent>(?:[^"\\]|\\.)*)")?'
 )
+ORIGIN = re.compile(r"^[A-Za-z]+://[^/?#]*")
 #: Action by method, where a pattern names none; other methods show nobody anything.
 METHODS = {"GET": "view", "POST": "update", "PUT": "update", "PATCH": "update"}
 
@@ -51,7 +52,9 @@ class WebLog(Format):
         line = {name: cell for name, cell in found.groupdict().items() if cell and cell != "-"}
         method, _, target = line.get("request", "").partition(" ")
         line.setdefault("method", method)
-        line.setdefault("path", target.rpartition(" ")[0] or target)
+        target = target.rpartition(" ")[0] or target
+        # A request may name the server, too (RFC 9112, 3.2.2).
+        line.setdefault("path", ORIGIN.sub("", target))
         yield value, line
 
     def translate(self, document: Any) -> dict[str, Any]:
@@ -69,7 +72,7 @@ class WebLog(Format):
         }
 
     def text(self, document: Any) -> str:
-        return str(document["path"])
+        return resolved(document["path"])
 
     def _match(self, document: Any, fields: dict[str, Any]) -> None:
         # Who it was matters only where something was shown: style sheets are fetched by nobody in particular.

@@ -199,6 +199,30 @@ def test_no_odd_line_break_hides_what_stands_behind_it_in_a_statement(hidden: st
         assert found.outcome["parcels"] == ["VN1"]
 
 
+@pytest.mark.parametrize("path", [
+    "/%73hipments/VN1", "/shipments/%56N1", "//shipments//VN1", "/x/../shipments/VN1", "/./shipments/VN1?q=%2e",
+    "http://tms.example/shipments/VN1",
+])  # fmt: skip
+def test_a_path_is_read_as_the_server_resolves_it(path: str) -> None:
+    """Whoever may read shipments may write the path as he likes, and must not go unseen for it."""
+    line = f'10.2.3.4 - nv0231 [24/Nov/2026:08:03:21 +0700] "GET {path} HTTP/1.1" 200 12'.encode()
+    assert became(made("weblog", URLS), line)["parcels"] == ["VN1"]
+    if path.startswith("/"):
+        assert became(made("ecs", URLS), ecs(url={"path": path}))["parcels"] == ["VN1"]
+
+
+def test_a_long_comment_hides_no_statement() -> None:
+    for length, expected in ((1 << 10, "ignored, no_pattern"), (1 << 17, "rejected, too_large")):
+        entry = f"AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.shipments,select /*{'x' * length}*/ now(),<not logged>"
+        assert became(made("pgaudit", IDS), csvlog(entry)) == expected
+
+
+def test_no_part_of_a_path_is_decoded_twice() -> None:
+    mapping = Mapping(patterns=[Pattern(r"^/shipments/(?P<parcel>[^/?]+)")])
+    line = b'10.2.3.4 - nv0231 [24/Nov/2026:08:03:21 +0700] "GET /shipments/a%2Fb%2556 HTTP/1.1" 200 12'
+    assert became(made("weblog", mapping), line)["parcels"] == ["a/b%56"]
+
+
 def test_a_header_without_a_value_is_as_if_it_were_not_there() -> None:
     headers: list[Any] = [("content-type", None), ("ce_subject", None), *HEADERS[:-1]]
     [found] = made("cloudevents").entries(orjson.dumps(NATIVE), headers)
