@@ -106,6 +106,9 @@ class Courier:
         self._held_until = 0.0
         self._refreshed_at = 0.0
         self._refreshing: asyncio.Task[None] | None = None
+        # Episodes that are being told again at this moment; those that had a message since the refresh began.
+        self._retold: set[str] = set()
+        self._moved: set[str] = set()
         self._log = log.bind(receiver=sink.name)
 
     def wake(self) -> None:
@@ -151,10 +154,12 @@ class Courier:
         seqs = {item.seq for item in flying}
         waiting = [item for item in due if item.seq not in seqs]
         if self._sink.newest_only:
-            waiting = _newest(waiting, {item.delivery.uid for item in flying})
+            waiting = _newest(waiting, {item.delivery.uid for item in flying} | self._retold)
         waiting = waiting[: room * size]
         for begin in range(0, len(waiting), size):
             items = waiting[begin : begin + size]
+            if self._refreshing is not None:
+                self._moved.update(item.delivery.uid for item in items)
             task = asyncio.create_task(self._attempt(items))
             task.add_done_callback(lambda _: self._wake.set())
             self._flights[task] = items
@@ -170,11 +175,17 @@ class Courier:
             self._refreshing = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
+        # What the outbox says is soon outdated: a newer message must not be passed by an older one.
+        self._moved = {item.delivery.uid for items in self._flights.values() for item in items}
         episodes = await self._call(self._call.outbox.open_episodes, self._name)
         size = self._sink.batch
         failed: Outcome | None = None
         for begin in range(0, len(episodes), size):
-            outcomes = await self._outcomes(episodes[begin : begin + size])
+            batch = [one for one in episodes[begin : begin + size] if one.uid not in self._moved]
+            self._retold = {one.uid for one in batch}
+            outcomes = await self._outcomes(batch) if batch else []
+            self._retold = set()
+            self.wake()
             for outcome in outcomes:
                 delivered = outcome.kind == "delivered"
                 self._metrics.refreshes.labels(self._name, "delivered" if delivered else "failed").inc()

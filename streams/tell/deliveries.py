@@ -139,7 +139,7 @@ class Outbox:
         return [_delivery(row) for row in rows]
 
     def supersede(self, receiver: str, now: float) -> int:
-        """End what still waits to be tried again though a newer message of its episode was delivered.
+        """End what still waits, or was resent, though a newer message of its episode was delivered.
 
         Returns:
             How many; they count as delivered, with that as their answer.
@@ -147,7 +147,7 @@ class Outbox:
         with self._transaction():
             return self._db.execute(
                 "UPDATE deliveries SET state = 'delivered', changed = ?, answer = ?"
-                " WHERE receiver = ? AND state = 'pending' AND attempts > 0"
+                " WHERE receiver = ? AND state = 'pending'"
                 " AND EXISTS (SELECT 1 FROM deliveries e WHERE e.receiver = deliveries.receiver"
                 " AND e.uid = deliveries.uid AND e.seq > deliveries.seq AND e.state = 'delivered')",
                 (now, "superseded: the receiver has a newer message of this episode", receiver),

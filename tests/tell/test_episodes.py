@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -35,9 +36,13 @@ class Recorder(Sink):
             setattr(self, name, value)
         self.handed: list[list[str]] = []
         self.says: dict[str, list[Outcome]] = {}
+        self.held: dict[str, asyncio.Event] = {}
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         self.handed.append([one.id for one in deliveries])
+        for one in deliveries:
+            if one.id in self.held:
+                await self.held[one.id].wait()
         return [
             self.says[one.id].pop(0) if self.says.get(one.id) else Outcome("delivered", "HTTP 200", 200)
             for one in deliveries
@@ -141,7 +146,8 @@ async def test_two_messages_of_an_episode_never_pass_each_other_on_the_way_to_a_
         soc.handed.clear()
         running.later(5.1)  # all are due again
         await until(lambda: set(running.states().values()) == {"delivered"})
-    assert soc.handed == [["a-2", "b-1"]]
+    # In one batch or two, as the courier happens to look.
+    assert sorted(id_ for batch in soc.handed for id_ in batch) == ["a-2", "b-1"]
 
 
 async def test_open_episodes_are_told_again_until_they_close(tmp_path: Path) -> None:
@@ -168,6 +174,52 @@ async def test_open_episodes_are_told_again_until_they_close(tmp_path: Path) -> 
         soc.handed.clear()
         running.later(60.1)
         await until(lambda: soc.handed == [["b-1"]])
+
+
+async def test_a_closing_waits_for_the_refresh_of_its_episode_that_is_under_way(tmp_path: Path) -> None:
+    """Were it to arrive first, the refresh would open the episode again."""
+    soc = Recorder(refresh=60.0, batch=10, newest_only=True)
+    async with Running(tmp_path, {"soc": soc}) as running:
+        await running.tell.take([severe("a-1", 4)])
+        await until(lambda: running.states() == {"a-1": "delivered"})
+        soc.held["a-1"] = asyncio.Event()
+        running.later(60.1)
+        await until(lambda: soc.handed == [["a-1"]] * 2)
+        await running.tell.take([severe("a-2", 4, 3), severe("b-1", 4)])
+        await until(lambda: running.states().get("b-1") == "delivered")
+        assert soc.handed[2:] == [["b-1"]]
+        soc.held["a-1"].set()
+        await until(lambda: running.states().get("a-2") == "delivered")
+
+
+async def test_a_refresh_leaves_out_what_closed_after_it_began(tmp_path: Path) -> None:
+    soc = Recorder(refresh=60.0, batch=1, newest_only=True)
+    async with Running(tmp_path, {"soc": soc}) as running:
+        await running.tell.take([severe("a-1", 4), severe("b-1", 4), severe("c-1", 4)])
+        await until(lambda: list(running.states().values()) == ["delivered"] * 3)
+        soc.handed.clear()
+        soc.held["a-1"] = asyncio.Event()
+        running.later(60.1)
+        await until(lambda: soc.handed == [["a-1"]])
+        await running.tell.take([severe("b-2", 4, 3)])
+        await until(lambda: running.states().get("b-2") == "delivered")
+        soc.held["a-1"].set()
+        await until(lambda: ["c-1"] in soc.handed)
+    assert soc.handed == [["a-1"], ["b-2"], ["c-1"]]
+
+
+async def test_what_is_resent_opens_no_episode_again(tmp_path: Path) -> None:
+    """An opening that was given up while the receiver was away is outdated once the closing arrived."""
+    soc = Recorder(newest_only=True)
+    soc.says = {"a-1": [Outcome("refused", "HTTP 400", 400)]}
+    async with Running(tmp_path, {"soc": soc}) as running:
+        await running.tell.take([severe("a-1", 4), severe("a-2", 4, 3)])
+        await until(lambda: running.states() == {"a-1": "undelivered", "a-2": "delivered"})
+        with closing(Outbox(running.path)) as other:
+            assert other.resend(running.clock.now, ["soc"]) == 1
+        await until(lambda: running.states()["a-1"] == "delivered")
+        assert running.answers()["a-1"].startswith("superseded")
+    assert soc.handed == [["a-1"], ["a-2"]]
 
 
 async def test_growth_that_did_not_arrive_ends_no_episode_but_a_close_does(tmp_path: Path) -> None:
