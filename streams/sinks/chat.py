@@ -21,7 +21,7 @@ from streams.sinks.addresses import AddressRefusedError, CheckedResolver, Permit
 from streams.sinks.base import Delivery, Outcome, Sink
 from streams.sinks.notice import Language, Notice, read
 
-#: apprise's own notifiers that post to any host their URL names, and whether they encrypt.
+#: apprise's generic notifiers, which post to any host their URL names, and whether they encrypt.
 GENERIC = {"json": False, "jsons": True, "xml": False, "xmls": True, "form": False, "forms": True}
 #: Half-delivered messages that are remembered, so that services which have them are not told twice.
 REMEMBERED = 1000
@@ -41,8 +41,9 @@ def message(notice: Notice, language: Language) -> tuple[str, str]:
 class ChatSink(Sink):
     """Some chat services, all told the same.
 
-    apprise makes its requests itself, one after another in a thread: addresses are checked here only where a URL
-    may name any host (json://, xml://, form://), and before it is asked to. It follows no redirect.
+    apprise makes its requests itself, one after another in a thread: addresses are checked here only for its generic
+    notifiers (json://, xml://, form://), and before it is asked to; servers of one's own that it knows by name are
+    sent to wherever their URL says. It follows no redirect.
 
     Args:
         name: its name in the settings.
