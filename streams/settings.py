@@ -14,6 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from streams.broker_security import OPEN as OPEN_SECURITY
 from streams.broker_security import BrokerSecurity
@@ -193,3 +194,8 @@ def load_settings(**overrides: object) -> Settings:
             said = error["msg"].removeprefix("Value error, ")
             lines.append(f"setting {'.'.join(path_in)} = {value}: {said}")
         raise SettingsError("; ".join(lines) + ". Settings are described in docs/settings.md") from None
+    except SourceError as exc:  # says which setting, never the text
+        raise SettingsError(
+            f"a variable of the environment is not JSON: {exc}; mend it, or write one variable a field, such as "
+            "PARCELWATCH_BROKER_SECURITY__USERNAME. Settings are described in docs/settings.md"
+        ) from None

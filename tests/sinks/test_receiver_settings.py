@@ -109,3 +109,13 @@ def test_lists_can_be_written_into_the_environment(monkeypatch: pytest.MonkeyPat
     assert receiver.allow == ("10.0.0.0/8", "soc.example")
     assert isinstance(receiver, WebhookReceiver)
     assert receiver.previous_secrets[0].get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("name", ["receivers", "broker_security"])
+def test_a_variable_that_is_no_json_stops_the_start_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"PARCELWATCH_{name.upper()}", '{"password": "hunter2"')
+    with pytest.raises(SettingsError, match=f'{name}" from source.*write one variable a field') as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
