@@ -52,7 +52,6 @@ MOST, EXACT, PARTS, GROUPS = 64, 60, 32, 8
 #: Longest window, seconds: a person is at rest once it has passed.
 LONGEST = 7 * 86_400
 _FAR = 1 << 30
-
 Row = list[int | float | None]
 
 
@@ -118,8 +117,7 @@ def observe(
         window.base = touch.time
     at = touch.time - window.base
     if at > _FAR:
-        # Small numbers take fewer bytes at rest.
-        _rebase(about, window, at - about.timespan * 1000)
+        _rebase(about, window, at - about.timespan * 1000)  # small numbers take fewer bytes at rest
         at = touch.time - window.base
     now = max(at, int(window.rows[-1][0] or 0)) if window.rows else at
     start = now - about.timespan * 1000
@@ -128,7 +126,7 @@ def observe(
         window.rows = [row for row in window.rows if (row[born] or 0) >= start]
     if at < start:
         return None, touch.time
-    metric: float | None = None
+    groups: list[int] = []
     counted: set[tuple[int, Any]] = set()
     # Later rules of a sequence first: one touch is never two steps of it.
     for slot in sorted(slots, reverse=True):
@@ -140,10 +138,12 @@ def observe(
                 _take(about, window, slot, at, group, value)
             if single:
                 counted.add((group, value))
-            metric = _metric(about, window, group, start)
-    if metric is None or not (about.presence or COMPARE[about.op](metric, about.count)):
-        return None, touch.time
-    return metric, window.base + min((int(row[born] or 0) for row in window.rows), default=at)
+            groups.append(group)
+    for group in reversed(groups):
+        metric = _metric(about, window, group, start)
+        if metric is not None and (about.presence or COMPARE[about.op](metric, about.count)):
+            return metric, window.base + min((int(row[born] or 0) for row in window.rows), default=at)
+    return None, touch.time
 
 
 def _rebase(about: Correlation, window: Window, shift: int) -> None:

@@ -109,6 +109,15 @@ def test_a_sequence_is_found_whatever_lies_between_and_only_in_order() -> None:
     assert run((5, "view"), (6, "view"), (6, "export")), "but the earlier view comes before"
 
 
+@pytest.mark.parametrize("groups", [(("site",), ("channel",)), (("channel",), ("site",))])
+def test_a_touch_in_several_groups_counts_in_each(groups: tuple[tuple[str, ...], ...]) -> None:
+    about = Correlation("event_count", ("viewed", "seen"), 60, count=2, groups=groups)
+    engine = Engine(RuleSet((VIEWED, a_rule("seen", VIEWED.when, output=False), a_rule("c", about=about))))
+    state = State()
+    touches = [touch(NINE + n, "view", f"P{n}", site=f"S{n}", channel=1) for n in range(3)]
+    assert [len(engine.step(state, one)) for one in touches] == [0, 1, 1]
+
+
 def test_a_group_the_log_does_not_name_counts_nowhere() -> None:
     about = Correlation("event_count", ("viewed",), 60, count=2, groups=(("site",),))
     assert fired(about, views(0, 1_000)) == [None, None]
