@@ -31,10 +31,10 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## embedded Kafka, a simulated carrier's day with planted leaks, alerts as they fire
 	@.venv/bin/parcelwatch demo
 
-# Files are shared out to both cores; the fault trials come after, alone: they count on seconds.
+# Tests mostly wait, so three share two cores. The fault trials come after, two at a time: they count on seconds.
 test: $(READY) ## run every test
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not faults"
-	@.venv/bin/python -m pytest -m faults
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile -m "not faults"
+	@.venv/bin/python -m pytest --numprocesses 2 -m faults
 
 lint: $(READY) ## style, format, types, who may import whom
 	@.venv/bin/python -m ruff check

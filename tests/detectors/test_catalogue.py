@@ -22,7 +22,8 @@ from detectors.testing import CLERK, NOBODY, TZ, Peers, Watch, at, touch, views,
 DAY = 86_400_000
 #: Modules of the package that hold no detector, or one that is fed by models and not by touches.
 SUPPORT = {
-    "base", "calendar", "circle", "episodes", "grace", "habits", "model_score", "risk", "testing", "windows", "words",
+    "base", "calendar", "circle", "correlation", "episodes", "grace", "habits", "model_score", "patterns", "presence",
+    "risk", "sigma", "sigma_check", "testing", "touch_fields", "windows", "words",
 }  # fmt: skip
 FOLDER = Path(detectors.__file__).parent
 each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)

@@ -38,7 +38,7 @@ from tests.archives import (
 )
 from tests.senders import DAY, MONDAY
 
-SEEDS = (0, 2, 10)
+SEEDS = (0, 3, 10)
 #: More steps than a flush of these logs takes.
 STEPS = 90
 

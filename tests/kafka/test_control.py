@@ -142,15 +142,8 @@ def test_what_is_no_control_record_is_named_by_place_and_never_by_contents(
 
 @pytest.mark.broker
 def test_a_missing_topic_is_said_with_the_remedy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.kafka.sender.check_topics", lambda *_: [missing])
-
-    class missing:  # noqa: N801  # stands for a TopicState
-        class spec:  # noqa: N801
-            name = CONTROL
-
-        exists = False
-
-    with pytest.raises(SendError, match="no topic control; run `parcelwatch topics create`"):
+    monkeypatch.setattr("streams.kafka.control.CONTROL", "absent")
+    with pytest.raises(SendError, match="no topic absent; run `parcelwatch topics create`"):
         publish(settings, new_record("watch", "vnx", NOW, **ON))
 
 
