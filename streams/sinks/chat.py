@@ -13,16 +13,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from yarl import URL
-
 from streams.receivers import AppriseReceiver
 from streams.settings import SettingsError
 from streams.sinks.addresses import AddressRefusedError, CheckedResolver, Permitted
 from streams.sinks.base import Delivery, Outcome, Sink
 from streams.sinks.notice import Language, Notice, read
 
-#: apprise's generic notifiers, which post to any host their URL names, and whether they encrypt.
-GENERIC = {"json": False, "jsons": True, "xml": False, "xmls": True, "form": False, "forms": True}
 #: Half-delivered messages that are remembered, so that services which have them are not told twice.
 REMEMBERED = 1000
 
@@ -41,9 +37,8 @@ def message(notice: Notice, language: Language) -> tuple[str, str]:
 class ChatSink(Sink):
     """Some chat services, all told the same.
 
-    apprise makes its requests itself, one after another in a thread: addresses are checked here only for its generic
-    notifiers (json://, xml://, form://), and before it is asked to; servers of one's own that it knows by name are
-    sent to wherever their URL says. It follows no redirect.
+    apprise makes its requests itself, one after another in a thread: the address of a host that a URL names (of a
+    server of one's own, such as Gotify or Matrix) is checked before it is asked to. It follows no redirect.
 
     Args:
         name: its name in the settings.
@@ -57,9 +52,9 @@ class ChatSink(Sink):
         super().__init__(name, receiver)
         self._language = receiver.language
         self._timeout = receiver.timeout
-        urls = [url.get_secret_value() for url in receiver.urls]
-        self._services = _services(name, urls)
-        self._hosts = [host for url in urls if (host := _any_host(url, receiver.allow)) is not None]
+        self._services = _services(name, [url.get_secret_value() for url in receiver.urls])
+        hosts = [_named_host(service[0], receiver.allow) for service in self._services]
+        self._hosts = [host for host in hosts if host is not None]
         self._thread = ThreadPoolExecutor(1, f"chat-{name}")
         #: Services that have a message, until all have it.
         self._reached: OrderedDict[str, set[int]] = OrderedDict()
@@ -145,14 +140,12 @@ def _services(name: str, urls: Sequence[str]) -> list[Any]:
     return services
 
 
-def _any_host(url: str, allow: Sequence[str]) -> tuple[str, int, Permitted] | None:
-    """Host and port of a URL that may name any, and which addresses it may have."""
-    try:
-        parsed = URL(url)
-        port = parsed.explicit_port or 0
-    except ValueError:
+def _named_host(service: Any, allow: Sequence[str]) -> tuple[str, int, Permitted] | None:
+    """Host and port that one of apprise's services posts to, and which addresses it may have.
+
+    None for a service whose host apprise itself knows: Telegram, Zalo, ntfy's own.
+    """
+    host = getattr(service, "smtp_host", None) or service.host
+    if "host" not in service.template_tokens or not host:
         return None
-    encrypted = GENERIC.get(parsed.scheme)
-    if encrypted is None or parsed.host is None:
-        return None
-    return parsed.host, port, Permitted(allow, encrypted=encrypted)
+    return host, service.port or 0, Permitted(allow, encrypted=bool(service.secure))

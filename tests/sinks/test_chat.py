@@ -172,6 +172,16 @@ async def test_a_private_address_that_nobody_allowed_is_not_told(start: Start, h
     assert service.bodies == []
 
 
+@pytest.mark.parametrize("scheme", ["gotify", "mmost", "ntfy", "matrix", "signal"])
+async def test_a_server_of_ones_own_at_a_private_address_is_held_to_allow(start: Start, scheme: str) -> None:
+    service = await start()
+    path = "+14155552671/+14155552672" if scheme == "signal" else f"{PASSWORD}{'0' * 26}"
+    url = service.url.replace("json://", f"{scheme}://").replace("/hook", f"/{path}")
+    [outcome] = await chat(url, allow=()).deliver([delivery()])
+    assert outcome.kind == "refused"
+    assert service.bodies == []
+
+
 @pytest.mark.parametrize(
     "url", [f"nosuch://{PASSWORD}@host/", "json://", f"tgram://{PASSWORD}", "no url at all"]
 )
