@@ -52,8 +52,6 @@ class Controls:
 
     Attributes:
         engines: a carrier's Sigma rules, ready to run; empty while none are loaded.
-
-    Attributes:
         verdicts: those that took effect, by detector and value, until they are exported; nothing rests on them.
     """
 

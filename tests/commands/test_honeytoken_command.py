@@ -43,15 +43,11 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(data: Path) -> Path:
     """A data folder with a key ring for carriers vnx and post."""
-    data = tmp_path / "data"
-    ring = Keyring()
-    ring.add_carrier("vnx")
+    ring = Keyring.load(data / "keys.toml")
     ring.add_carrier("post")
     ring.save(data / "keys.toml")
-    monkeypatch.setenv("PARCELWATCH_DATA_DIR", str(data))
-    monkeypatch.delenv("PARCELWATCH_CONFIG", raising=False)
     return data
 
 

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from streams.cli import main
 from streams.privacy.audit import FILE_NAME, AuditError, os_user, write_audit
 from streams.privacy.tokens import Keyring
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with a key ring for carrier vnx."""
-    data = tmp_path / "data"
-    ring = Keyring()
-    ring.add_carrier("vnx")
-    ring.save(data / "keys.toml")
-    monkeypatch.setenv("PARCELWATCH_DATA_DIR", str(data))
-    monkeypatch.delenv("PARCELWATCH_CONFIG", raising=False)
-    return data
-
-
-@pytest.fixture
-def ring(data: Path) -> Keyring:
-    return Keyring.load(data / "keys.toml")
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(data: Path) -> Run:
-    return lambda *args: CliRunner().invoke(main, args)
-
-
-def audit(data: Path) -> list[dict[str, object]]:
-    path = data / FILE_NAME
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+from tests.console import Run, audit
 
 
 def test_reveal_prints_the_ids_and_writes_down_who_asked_but_not_the_ids(

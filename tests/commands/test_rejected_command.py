@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from streams.cli import main
 from streams.flow.events import Rejection
 from streams.flow.sources import source_key, source_partition
 from streams.flow.topics import ACCESS_EVENTS, REJECTED
@@ -21,9 +19,10 @@ from streams.kafka.broker import Broker
 from streams.kafka.rejections import Place
 from streams.kafka.sender import producer
 from streams.kafka.topic_admin import ensure_topics
-from streams.privacy.audit import FILE_NAME, os_user
+from streams.privacy.audit import os_user
 from streams.privacy.tokens import Keyring
 from streams.settings import Settings
+from tests.console import Run, audit
 
 PARTITIONS = 2
 RAW = b'{"time":"2026-11-24T08:00:00+07:00","carrier":"vnx","actor":"nv0231","action":"view"}'
@@ -38,39 +37,9 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with a key ring for carrier vnx."""
-    data = tmp_path / "data"
-    ring = Keyring()
-    ring.add_carrier("vnx")
-    ring.save(data / "keys.toml")
-    monkeypatch.setenv("PARCELWATCH_DATA_DIR", str(data))
-    monkeypatch.delenv("PARCELWATCH_CONFIG", raising=False)
-    return data
-
-
-@pytest.fixture
-def ring(data: Path) -> Keyring:
-    return Keyring.load(data / "keys.toml")
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(data: Path) -> Run:
-    return lambda *args: CliRunner().invoke(main, args)
-
-
-@pytest.fixture
 def rejected(bootstrap: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> Run:
     monkeypatch.setenv("PARCELWATCH_BROKER", bootstrap)
     return lambda *args: run("rejected", *args)
-
-
-def audit(data: Path) -> list[dict[str, object]]:
-    path = data / FILE_NAME
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 _offsets = iter(range(1_000_000))
