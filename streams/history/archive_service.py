@@ -161,7 +161,7 @@ class ArchiveService:
         )
         try:
             await consumer.start()
-        except BaseException:
+        except BaseException:  # cancelled too: what has begun to start must be taken leave of
             await _leave(consumer)
             raise
         return consumer
